@@ -1,0 +1,1 @@
+"""Making models: training them, and writing them to files that other programs read too."""
