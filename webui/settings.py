@@ -1,0 +1,270 @@
+"""The settings of one installation, read once at start.
+
+Four places are read, each going before the one above it:
+
+    1. the defaults, written here
+    2. ``config.yaml``, then ``config.local.yaml`` beside it (git ignores that one, so an update never touches it)
+    3. environment variables: ``LUCID_PORT`` for ``port``
+    4. flags: ``--port``
+
+Each setting is declared ONCE, as a field of :class:`Settings`: its name, default, one-line description and the
+:class:`Kind` that checks it. Flags, the comments of ``config.yaml`` and ``docs/settings.md`` follow that record
+(``SETTINGS``), and tests hold them to it. Whatever cannot be used raises ``InvalidSettings`` with one sentence that
+names the key and the place where it was read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from webui.errors import InvalidSettings, did_you_mean
+from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Number, Pattern, Text, YesNo
+
+ENVIRONMENT_PREFIX = "LUCID_"
+CONFIG_VARIABLE = "LUCID_CONFIG"  # names the file, so it is no setting itself
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one setting is called, described and checked."""
+
+    name: str
+    help: str
+    default: Any
+    kind: Kind
+
+    @property
+    def flag(self) -> str:
+        """``picture_format`` -> ``--picture-format``; the one that is on by default has a flag that turns it off."""
+        return "--no-browser" if self.name == "open_browser" else "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+def installation_folder() -> Path:
+    """Where ``app.py`` lies; the current folder when only the package is installed."""
+    beside_the_package = Path(__file__).resolve().parent.parent
+    return beside_the_package if (beside_the_package / "app.py").is_file() else Path.cwd()
+
+
+def _setting(default: Any, kind: Kind, help: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Frozen and checked: an instance that exists can be used. ``dataclasses.replace`` makes another one."""
+
+    host: str = _setting("127.0.0.1", Text(empty=False), "Address to serve on; 127.0.0.1 is this computer only.")
+    port: int = _setting(7860, Number(0, 65535), "Port to serve on; 0 takes any free one.")
+    open_browser: bool = _setting(True, YesNo(), "Open the page in a browser once it answers.")
+    data_dir: Path = _setting(
+        installation_folder(), Folder(), "Folder that the other folders and var/ lie in; the one app.py lies in."
+    )
+    models_dir: Path = _setting("models", Folder(), "Folder of the models, with checkpoints/, vae/, loras/ ... in it.")
+    outputs_dir: Path = _setting("outputs", Folder(), "Folder that finished pictures are written to.")
+    extra_model_folders: Mapping[str, tuple[Path, ...]] = _setting(
+        MappingProxyType({}), ModelFolders(), "More folders to find models in, by kind or by the web UI they belong to."
+    )
+    device: str = _setting(
+        "auto", Devices(), "What computes: auto, cpu, cuda, cuda:1, mps or xpu; several make several workers."
+    )
+    dtype: str = _setting(
+        "auto", Choice("auto", "float32", "float16", "bfloat16"), "Number format that the networks compute in."
+    )
+    threads: int = _setting(0, Number(0, 1024), "CPU threads that one picture may use; 0 leaves it to PyTorch.")
+    picture_format: str = _setting("png", Choice("png", "jpeg", "webp"), "File format of the pictures.")
+    picture_quality: int = _setting(90, Number(1, 100), "Quality of JPEG and WebP pictures, 1 to 100.")
+    filename_pattern: str = _setting("[number]-[seed]", Pattern(), "File name of a picture, without its suffix.")
+    folder_pattern: str = _setting("[kind]/[date]", Pattern(folders=True), "Folder of a picture within outputs_dir.")
+    preview: str = _setting(
+        "linear", Choice("linear", "taesd", "off"), "How the unfinished picture is shown while it is drawn."
+    )
+    preview_every: int = _setting(1, Number(1, 1000), "Show it after every so many steps.")
+    default_checkpoint: str = _setting(
+        "", Text(), "Checkpoint to draw with when none is chosen; empty takes the first."
+    )
+    memory_budget_gb: float = _setting(
+        0.0, Number(0, 1_000_000, whole=False), "GB of RAM that loaded models may fill; 0 takes half of what there is."
+    )
+    tile_vae_above: int = _setting(
+        1024, Number(64, 65536), "Decode a picture in tiles when a side is longer than this many pixels."
+    )
+    max_pixels: int = _setting(
+        16_777_216, Number(4096, 2**40), "Refuse more pixels than this in one batch (width x height x batch size)."
+    )
+    max_waiting_jobs: int = _setting(1000, Number(1, 1_000_000), "Refuse a job when this many are waiting.")
+
+    def __post_init__(self) -> None:
+        for setting in SETTINGS.values():
+            try:
+                value = setting.kind.read(getattr(self, setting.name))
+            except ValueError as error:
+                raise InvalidSettings(f"{setting.name} {error}") from error
+            object.__setattr__(self, setting.name, value)
+        object.__setattr__(self, "data_dir", _absolute(self.data_dir, Path.cwd()))
+        object.__setattr__(self, "models_dir", _absolute(self.models_dir, self.data_dir))
+        object.__setattr__(self, "outputs_dir", _absolute(self.outputs_dir, self.data_dir))
+        folders = {
+            kind: tuple(_absolute(path, self.data_dir) for path in paths)
+            for kind, paths in self.extra_model_folders.items()
+        }
+        object.__setattr__(self, "extra_model_folders", MappingProxyType(folders))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """``device`` as a list: one worker each."""
+        return tuple(self.device.split(","))
+
+    @property
+    def var_dir(self) -> Path:
+        """Where the queue, the history and the hashes of model files are kept."""
+        return self.data_dir / "var"
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        declared.name: Setting(
+            name=declared.name,
+            help=declared.metadata["help"],
+            default=declared.default,
+            kind=declared.metadata["kind"],
+        )
+        for declared in fields(Settings)
+    }
+)
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read all four places. ``flags`` holds what was given on the command line, by setting; ``config`` is ``--config``.
+
+    A relative path in a file counts from ``data_dir``; one in the environment or a flag counts from the current folder,
+    as a shell completes it. Raises ``InvalidSettings``.
+    """
+    environment = os.environ if environment is None else environment
+    told: dict[str, tuple[Any, str]] = {}  # name -> (value, where it was read); later places replace earlier ones
+    from_flags = {name: (value, f"flag {SETTINGS[name].flag}") for name, value in (flags or {}).items()}
+    from_environment = dict(_environment(environment))
+    root = {**from_environment, **from_flags}.get("data_dir", (installation_folder(), ""))[0]
+    for path in _config_files(Path(root), config, environment):
+        told.update({name: (value, f'{path}, key "{name}"') for name, value in _read_yaml(path).items()})
+        if "data_dir" in told:  # the one path that cannot count from data_dir counts from its file
+            value, place = told["data_dir"]
+            told["data_dir"] = (_absolute(_checked(SETTINGS["data_dir"], value, place), path.resolve().parent), place)
+    for name, (value, place) in {**from_environment, **from_flags}.items():
+        told[name] = (_from_here(SETTINGS[name], value, place), place)
+    checked = {name: _checked(SETTINGS[name], value, place) for name, (value, place) in told.items()}
+    return Settings(**checked)
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Create the default folders; raise ``InvalidSettings`` for a named one that is missing or one that cannot be made.
+
+    The models folder is created only at its default place: a mistyped path must not become an empty folder.
+    """
+    if not settings.data_dir.is_dir():
+        raise InvalidSettings(f"The data folder {settings.data_dir} does not exist. Create it, or correct data_dir.")
+    if settings.models_dir != settings.data_dir / "models" and not settings.models_dir.is_dir():
+        raise InvalidSettings(f"The models folder {settings.models_dir} does not exist. Correct models_dir.")
+    for kind, paths in settings.extra_model_folders.items():
+        for path in paths:
+            if not path.is_dir():
+                raise InvalidSettings(f"The {kind} folder {path} does not exist. Correct or remove it.")
+    for path in (settings.models_dir, settings.outputs_dir, settings.var_dir):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidSettings(f"The folder {path} cannot be created: {error.strerror}.") from error
+
+
+def _absolute(path: Path, base: Path) -> Path:
+    return Path(os.path.normpath(base / path.expanduser()))
+
+
+def _checked(setting: Setting, value: Any, place: str) -> Any:
+    try:
+        return setting.kind.read(value)
+    except ValueError as error:
+        raise InvalidSettings(f"{place}: {setting.name} {error}") from error
+
+
+def _from_here(setting: Setting, value: Any, place: str) -> Any:
+    """A path typed in a shell, made absolute from the current folder; any other value as it is."""
+    if isinstance(setting.kind, Folder):
+        return _absolute(_checked(setting, value, place), Path.cwd())
+    if isinstance(setting.kind, ModelFolders):
+        folders = _checked(setting, value, place)
+        return {kind: [_absolute(path, Path.cwd()) for path in paths] for kind, paths in folders.items()}
+    return value
+
+
+def _environment(environment: Mapping[str, str]) -> Iterable[tuple[str, tuple[str, str]]]:
+    by_variable = {setting.variable: setting.name for setting in SETTINGS.values()}
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        if variable not in by_variable:
+            hint = did_you_mean(variable, by_variable)
+            raise InvalidSettings(f"Environment variable {variable}: there is no such setting. {hint}")
+        yield by_variable[variable], (value, f"environment variable {variable}")
+
+
+def _config_files(root: Path, config: Path | None, environment: Mapping[str, str]) -> Iterable[Path]:
+    if config is None and environment.get(CONFIG_VARIABLE):
+        config = Path(environment[CONFIG_VARIABLE])
+    if config is not None:
+        if not config.is_file():
+            raise InvalidSettings(f"The settings file {config} does not exist.")
+        return [config]
+    return [path for path in (root / "config.yaml", root / "config.local.yaml") if path.is_file()]
+
+
+class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """YAML lets a key stand twice and keeps the last one; a setting written twice is a slip to be told.
+
+    Safe: builds plain values only.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key "{key_node.value}" stands there twice', key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidSettings(f"{path} cannot be read: {reason}.") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InvalidSettings(f"{path}{line} is not valid YAML: {error.problem}.") from error
+    except yaml.YAMLError as error:
+        raise InvalidSettings(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InvalidSettings(f'{path} must hold lines such as "port: 7860", not a {type(content).__name__}.')
+    for name in content:
+        if name not in SETTINGS:
+            raise InvalidSettings(f'{path}: there is no setting "{name}". {did_you_mean(str(name), SETTINGS)}')
+    return content
