@@ -25,13 +25,7 @@ attention uses 1 x 1 convolutions where diffusers has linear layers. **The text 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from webui.errors import IncompatibleModel
 

@@ -1,4 +1,4 @@
-"""Write a checkpoint as one ``.safetensors`` file in the original ("CompVis") layout, which every program of the field reads."""
+"""Write a checkpoint as one ``.safetensors`` file in the original ("CompVis") layout, which every program reads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from webui.library.original_layout import TEXT_ENCODER_PREFIX, UNET_PREFIX, VAE_PREFIX, original_names
+
+_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
 def to_original(
