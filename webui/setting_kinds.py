@@ -41,11 +41,6 @@ WEB_UI_FOLDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 _FOLDERS_OF = {**WEB_UI_FOLDERS, "forge": WEB_UI_FOLDERS["a1111"]}  # Forge kept A1111's names
 
-FILE_NAME_TOKENS = (
-    "number", "seed", "date", "time", "datetime", "kind", "job", "steps", "cfg", "sampler", "schedule",
-    "width", "height", "model", "model_hash", "vae", "prompt", "clip_skip", "user",
-)  # fmt: skip
-
 
 class Kind(Protocol):
     def read(self, value: Any) -> Any: ...
@@ -193,23 +188,3 @@ class ModelFolders:
                 raise ValueError(f"must look like lora=/path{os.pathsep}vae=/path, not {text!r}.")
             folders.setdefault(kind.strip(), []).append(path)
         return folders
-
-
-class Pattern:
-    """A file name with ``[tokens]`` in it, that stays inside the outputs folder."""
-
-    def __init__(self, folders: bool = False) -> None:
-        self.folders = folders
-
-    def read(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise ValueError(f"must be text such as [number]-[seed], not {value!r}. Put it in quotes.")
-        parts = value.split("/")
-        if not self.folders and (len(parts) > 1 or not value.strip()):
-            raise ValueError(f"must be one file name without slashes, not {value!r}. Folders belong to folder_pattern.")
-        if "\\" in value or "\0" in value or value.startswith("/") or ":" in value or ".." in parts:
-            raise ValueError(f"must stay inside the outputs folder and use forward slashes, not {value!r}.")
-        for token in re.findall(r"\[([^\[\]]*)\]", value):
-            if token not in FILE_NAME_TOKENS:
-                raise ValueError(f'knows no token "[{token}]". {did_you_mean(token, FILE_NAME_TOKENS)}')
-        return value

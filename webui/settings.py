@@ -10,22 +10,23 @@ Four places are read, each going before the one above it:
 Each setting is declared ONCE, as a field of :class:`Settings`: its name, default, one-line description and the
 :class:`Kind` that checks it. Flags, the comments of ``config.yaml`` and ``docs/settings.md`` follow that record
 (``SETTINGS``), and tests hold them to it. Whatever cannot be used raises ``InvalidSettings`` with one sentence that
-names the key and the place where it was read.
+names the key and the place where it was read. (The two name patterns are checked by ``jobs/filenames.py``, which knows
+the tokens, when the Runtime is built.)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from webui.errors import InvalidSettings, did_you_mean
-from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Number, Pattern, Text, YesNo
+from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Number, Text, YesNo
 
 ENVIRONMENT_PREFIX = "LUCID_"
 CONFIG_VARIABLE = "LUCID_CONFIG"  # names the file, so it is no setting itself
@@ -57,7 +58,8 @@ def installation_folder() -> Path:
 
 
 def _setting(default: Any, kind: Kind, help: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "help": help})
+    # a factory, because dataclasses take an empty mapping for a default that somebody could change
+    return field(default_factory=lambda: default, metadata={"default": default, "kind": kind, "help": help})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,10 @@ class Settings:
     threads: int = _setting(0, Number(0, 1024), "CPU threads that one picture may use; 0 leaves it to PyTorch.")
     picture_format: str = _setting("png", Choice("png", "jpeg", "webp"), "File format of the pictures.")
     picture_quality: int = _setting(90, Number(1, 100), "Quality of JPEG and WebP pictures, 1 to 100.")
-    filename_pattern: str = _setting("[number]-[seed]", Pattern(), "File name of a picture, without its suffix.")
-    folder_pattern: str = _setting("[kind]/[date]", Pattern(folders=True), "Folder of a picture within outputs_dir.")
+    filename_pattern: str = _setting(
+        "[number]-[seed]", Text(empty=False), "File name of a picture, without its suffix."
+    )
+    folder_pattern: str = _setting("[kind]/[date]", Text(), "Folder of a picture within outputs_dir.")
     preview: str = _setting(
         "linear", Choice("linear", "taesd", "off"), "How the unfinished picture is shown while it is drawn."
     )
@@ -132,57 +136,49 @@ class Settings:
 
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
-    {
-        declared.name: Setting(
-            name=declared.name,
-            help=declared.metadata["help"],
-            default=declared.default,
-            kind=declared.metadata["kind"],
-        )
-        for declared in fields(Settings)
-    }
+    {declared.name: Setting(name=declared.name, **declared.metadata) for declared in fields(Settings)}
 )
 
 
+class Told(NamedTuple):
+    """A value as it was read, and the place to name when it cannot be used ("--port", "LUCID_PORT", a file)."""
+
+    name: str
+    value: Any
+    place: str
+
+
 def load(
-    flags: Mapping[str, Any] | None = None,
+    flags: Iterable[Told] = (),
     config: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read all four places. ``flags`` holds what was given on the command line, by setting; ``config`` is ``--config``.
+    """Read all four places. ``flags`` is what the command line said, ``config`` the file that ``--config`` names.
 
-    A relative path in a file counts from ``data_dir``; one in the environment or a flag counts from the current folder,
-    as a shell completes it. Raises ``InvalidSettings``.
+    A relative path in a file counts from ``data_dir`` (``data_dir`` itself from the file); one in the environment or a
+    flag counts from the current folder, as a shell completes it. ``extra_model_folders`` of several places add up; of
+    everything else the last one counts. Raises ``InvalidSettings``, also for a folder that is named but missing.
     """
     environment = os.environ if environment is None else environment
-    told: dict[str, tuple[Any, str]] = {}  # name -> (value, where it was read); later places replace earlier ones
-    from_flags = {name: (value, f"flag {SETTINGS[name].flag}") for name, value in (flags or {}).items()}
-    from_environment = dict(_environment(environment))
-    root = {**from_environment, **from_flags}.get("data_dir", (installation_folder(), ""))[0]
-    for path in _config_files(Path(root), config, environment):
-        told.update({name: (value, f'{path}, key "{name}"') for name, value in _read_yaml(path).items()})
-        if "data_dir" in told:  # the one path that cannot count from data_dir counts from its file
-            value, place = told["data_dir"]
-            told["data_dir"] = (_absolute(_checked(SETTINGS["data_dir"], value, place), path.resolve().parent), place)
-    for name, (value, place) in {**from_environment, **from_flags}.items():
-        told[name] = (_from_here(SETTINGS[name], value, place), place)
-    checked = {name: _checked(SETTINGS[name], value, place) for name, (value, place) in told.items()}
-    return Settings(**checked)
+    shell = [_checked(told, Path.cwd()) for told in (*_from_environment(environment), *flags)]
+    root = {told.name: told.value for told in shell}.get("data_dir", installation_folder())
+    written = [told for path in _config_files(root, config, environment) for told in _from_yaml(path)]
+    roots = [_checked(told, Path(told.place).resolve().parent) for told in written if told.name == "data_dir"]
+    if roots and not any(told.name == "data_dir" for told in shell):
+        root = roots[-1].value
+    values: dict[str, Any] = {}
+    for told in (*(_checked(told, root) for told in written if told.name != "data_dir"), *shell):
+        if isinstance(told.value, Mapping):
+            before = values.get(told.name, {})
+            added = {kind: (*before.get(kind, ()), *paths) for kind, paths in told.value.items()}
+            values[told.name] = {**before, **added}
+        else:
+            values[told.name] = told.value
+    return Settings(**{**values, "data_dir": root})
 
 
-def prepare_folders(settings: Settings) -> None:
-    """Create the default folders; raise ``InvalidSettings`` for a named one that is missing or one that cannot be made.
-
-    The models folder is created only at its default place: a mistyped path must not become an empty folder.
-    """
-    if not settings.data_dir.is_dir():
-        raise InvalidSettings(f"The data folder {settings.data_dir} does not exist. Create it, or correct data_dir.")
-    if settings.models_dir != settings.data_dir / "models" and not settings.models_dir.is_dir():
-        raise InvalidSettings(f"The models folder {settings.models_dir} does not exist. Correct models_dir.")
-    for kind, paths in settings.extra_model_folders.items():
-        for path in paths:
-            if not path.is_dir():
-                raise InvalidSettings(f"The {kind} folder {path} does not exist. Correct or remove it.")
+def create_folders(settings: Settings) -> None:
+    """Make the models, outputs and var folders that are not there yet, or raise ``InvalidSettings``."""
     for path in (settings.models_dir, settings.outputs_dir, settings.var_dir):
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -194,24 +190,27 @@ def _absolute(path: Path, base: Path) -> Path:
     return Path(os.path.normpath(base / path.expanduser()))
 
 
-def _checked(setting: Setting, value: Any, place: str) -> Any:
+def _checked(told: Told, base: Path) -> Told:
+    """The value in its type, with paths made absolute from ``base``."""
+    name, value, place = told
     try:
-        return setting.kind.read(value)
+        value = SETTINGS[name].kind.read(value)
     except ValueError as error:
-        raise InvalidSettings(f"{place}: {setting.name} {error}") from error
+        raise InvalidSettings(f"{place}: {name} {error}") from error
+    if isinstance(value, Path):
+        value = _absolute(value, base)
+        if name != "outputs_dir" and not value.is_dir():
+            raise InvalidSettings(f"{place}: the folder {value} does not exist.")
+    elif isinstance(value, Mapping):
+        value = {kind: tuple(_absolute(path, base) for path in paths) for kind, paths in value.items()}
+        for kind, paths in value.items():
+            for path in paths:
+                if not path.is_dir():
+                    raise InvalidSettings(f"{place}: the {kind} folder {path} does not exist.")
+    return Told(name, value, place)
 
 
-def _from_here(setting: Setting, value: Any, place: str) -> Any:
-    """A path typed in a shell, made absolute from the current folder; any other value as it is."""
-    if isinstance(setting.kind, Folder):
-        return _absolute(_checked(setting, value, place), Path.cwd())
-    if isinstance(setting.kind, ModelFolders):
-        folders = _checked(setting, value, place)
-        return {kind: [_absolute(path, Path.cwd()) for path in paths] for kind, paths in folders.items()}
-    return value
-
-
-def _environment(environment: Mapping[str, str]) -> Iterable[tuple[str, tuple[str, str]]]:
+def _from_environment(environment: Mapping[str, str]) -> Iterator[Told]:
     by_variable = {setting.variable: setting.name for setting in SETTINGS.values()}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
@@ -219,10 +218,10 @@ def _environment(environment: Mapping[str, str]) -> Iterable[tuple[str, tuple[st
         if variable not in by_variable:
             hint = did_you_mean(variable, by_variable)
             raise InvalidSettings(f"Environment variable {variable}: there is no such setting. {hint}")
-        yield by_variable[variable], (value, f"environment variable {variable}")
+        yield Told(by_variable[variable], value, variable)
 
 
-def _config_files(root: Path, config: Path | None, environment: Mapping[str, str]) -> Iterable[Path]:
+def _config_files(root: Path, config: Path | None, environment: Mapping[str, str]) -> list[Path]:
     if config is None and environment.get(CONFIG_VARIABLE):
         config = Path(environment[CONFIG_VARIABLE])
     if config is not None:
@@ -249,7 +248,7 @@ class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
         return super().construct_mapping(node, deep)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _from_yaml(path: Path) -> Iterator[Told]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
@@ -261,10 +260,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InvalidSettings(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
     if content is None:
-        return {}
+        return
     if not isinstance(content, dict):
         raise InvalidSettings(f'{path} must hold lines such as "port: 7860", not a {type(content).__name__}.')
-    for name in content:
+    for name, value in content.items():
         if name not in SETTINGS:
             raise InvalidSettings(f'{path}: there is no setting "{name}". {did_you_mean(str(name), SETTINGS)}')
-    return content
+        yield Told(name, value, str(path))
