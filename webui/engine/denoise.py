@@ -1,0 +1,70 @@
+"""The sampling loop: ask the network, let the sampler take a step, tell what came of it. All else is arrangement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from webui.engine.guidance import Network, guided_prediction
+from webui.engine.schedulers.base import Noise, Scheduler
+from webui.errors import NumericalFailure
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """After one call of the network.
+
+    ``latents`` is the sampler's state and ``predicted`` what the network takes the finished picture to be, both (n, c, h, w)
+    in float32. ``step`` counts network calls from 1 to ``steps``; ``sigma`` is the noise level that was asked about.
+    """
+
+    step: int
+    steps: int
+    sigma: float
+    latents: Tensor
+    predicted: Tensor
+
+
+def denoise(
+    network: Network,
+    scheduler: Scheduler,
+    latents: Tensor,
+    noise: Noise,
+    cond: Tensor,
+    uncond: Tensor,
+    scale: float,
+    pictures_per_call: int | None = None,
+) -> Iterator[Denoised]:
+    """Subtract predicted noise from ``latents`` (n, c, h, w, float32, as noisy as the first level) step by step.
+
+    A generator: who pulls it owns progress, preview and stopping. ``noise`` is what samplers that add noise draw from;
+    ``pictures_per_call`` bounds how many pictures share a call of the network. Raises ``NumericalFailure`` as soon as a
+    prediction is not finite.
+    """
+    steps = len(scheduler.timesteps)
+    group = pictures_per_call or len(latents)
+    latents = scheduler.begin(latents, noise)
+    while not scheduler.done:
+        with torch.inference_mode():
+            sigma, timestep = scheduler.sigma, scheduler.timestep
+            scaled = scheduler.scale_model_input(latents)
+            predictions = [guided_prediction(network, x, timestep, cond, uncond, scale) for x in scaled.split(group)]
+            predicted = scheduler.predict_x0(torch.cat(predictions), latents)
+            if not torch.isfinite(predicted).all():
+                raise NumericalFailure(f"The network's prediction at step {scheduler.call + 1} is not a number.")
+            latents = scheduler.advance(predicted)
+        yield Denoised(scheduler.call, steps, sigma, latents, predicted)
+
+
+def unet_network(unet: torch.nn.Module) -> Network:
+    """The ONE place that calls the U-Net: in its own precision, its answer in float32."""
+    dtype = next(unet.parameters()).dtype
+
+    def network(x: Tensor, timestep: float, text: Tensor) -> Tensor:
+        answer = unet(x.to(dtype), timestep, encoder_hidden_states=text.to(dtype), return_dict=False)
+        return answer[0].float()  # type: ignore[no-any-return]
+
+    return network

@@ -1,0 +1,94 @@
+"""Which device computes, and in which precision.
+
+The choices are pure functions of what was asked for and of the hardware found, so that they are tested without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from webui.errors import InvalidSettings, did_you_mean
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What this machine offers. ``cuda`` holds the compute capability of each CUDA or ROCm device."""
+
+    cuda: tuple[tuple[int, int], ...] = ()
+    mps: bool = False
+    xpu: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        cuda = tuple(f"cuda:{index}" for index in range(len(self.cuda)))
+        xpu = tuple(f"xpu:{index}" for index in range(self.xpu))
+        return (*cuda, *xpu, *(("mps",) if self.mps else ()), "cpu")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a worker computes.
+
+    ``network`` is the precision of text encoder and U-Net, ``vae`` that of the VAE. The sampler's state is always
+    float32. ``pictures_per_call`` is how many pictures of a batch share one call of the network; None is all of them.
+    """
+
+    device: torch.device
+    network: torch.dtype
+    vae: torch.dtype
+    pictures_per_call: int | None
+
+
+def find_hardware() -> Hardware:
+    cuda = tuple(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
+    xpu = torch.xpu.device_count() if hasattr(torch, "xpu") else 0
+    return Hardware(cuda=cuda, mps=torch.backends.mps.is_available(), xpu=xpu)
+
+
+def choose_compute(device: str, dtype: str, hardware: Hardware) -> Compute:
+    """``device`` is "auto" or a torch name, ``dtype`` "auto" or a torch name; ``InvalidSettings`` if it is not there.
+
+    * A CPU computes in float32 whatever the file holds: half precision is some 75 times slower there. It takes one
+      picture a call: sharing gains little, and the kernels' rounding then cannot depend on the batch, so that a picture
+      is the same to the last bit alone and in a batch.
+    * CUDA: float16, as A1111; the VAE in bfloat16 where the card has it (compute capability 8), else in float32, because
+      some VAE files overflow in float16.
+    * MPS and XPU: float16, the VAE in float32.
+    """
+    names = hardware.names
+    name = names[0] if device == "auto" else {"cuda": "cuda:0", "xpu": "xpu:0"}.get(device, device)
+    if name not in names:
+        raise InvalidSettings(f'device: there is no "{device}" on this machine. {did_you_mean(device, names)}')
+    if dtype != "auto" and dtype not in _DTYPES:
+        raise InvalidSettings(f'dtype: "{dtype}" is not known. {did_you_mean(dtype, ["auto", *_DTYPES])}')
+    torch_device = torch.device(name)
+    if torch_device.type == "cpu":
+        network = vae = torch.float32
+    else:
+        has_bfloat16 = torch_device.type == "cuda" and hardware.cuda[torch_device.index] >= (8, 0)
+        network, vae = torch.float16, torch.bfloat16 if has_bfloat16 else torch.float32
+    if dtype != "auto":
+        network = vae = _DTYPES[dtype]
+    return Compute(torch_device, network, vae, pictures_per_call=1 if torch_device.type == "cpu" else None)
+
+
+def release_unused_memory(device: torch.device) -> None:
+    """Give what torch's allocator keeps in reserve back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+    elif device.type == "xpu":
+        torch.xpu.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory. A CPU allocation fails with a plain RuntimeError, hence the look at its text."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("not enough memory" in text or "can't allocate memory" in text)

@@ -1,0 +1,199 @@
+"""The one owner of all weights: it brings what a request names into memory and nothing else ever touches a model.
+
+Hot swap is no operation of its own. ``load`` compares wanted with present and does the difference. Checkpoints and VAE files
+stay in memory under a byte budget, the least recently used out first. A manager belongs to one worker thread, so it needs no
+locks.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from webui.domain.events import Loading
+from webui.engine.chunks import Chunk
+from webui.engine.conditioning import encode_chunks
+from webui.engine.denoise import unet_network
+from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
+from webui.engine.families import FAMILIES
+from webui.engine.families.base import Checkpoint
+from webui.engine.families.sd import load_vae
+from webui.engine.guidance import Network
+from webui.engine.taesd import load_taesd
+from webui.engine.tokenizer import ClipTokenizer
+from webui.engine.weights import byte_size
+from webui.errors import OutOfMemory
+from webui.library.model_file import ModelFile
+
+Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The model files that a request runs with. ``vae`` None is the checkpoint's own, ``taesd`` None has no preview."""
+
+    checkpoint: ModelFile
+    vae: ModelFile | None = None
+    taesd: ModelFile | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """What ``use`` hands out: the networks of a selection, for as long as its ``with`` lasts."""
+
+    checkpoint: Checkpoint
+    vae: AutoencoderKL
+    taesd: nn.Module | None
+    tokenizer: ClipTokenizer
+    compute: Compute
+
+    def network(self) -> Network:
+        return unet_network(self.checkpoint.unet)
+
+    def encode(self, chunks: tuple[Chunk, ...], clip_skip: int) -> Tensor:
+        """Conditioning (1, 77 * chunks, width) of a prompt cut into chunks; remembered by content."""
+        checkpoint = self.checkpoint
+        return checkpoint.prompts.get(
+            (chunks, clip_skip),
+            lambda: encode_chunks(
+                chunks, lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip), self.compute.device
+            ),
+        )
+
+    @property
+    def is_float32(self) -> bool:
+        return all(next(module.parameters()).dtype == torch.float32 for module in (self.checkpoint.unet, self.vae))
+
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Everything in full precision inside; half precision returns bit for bit, as widening it loses nothing."""
+        modules = (self.checkpoint.unet, self.checkpoint.text_encoder, self.vae)
+        before = [next(module.parameters()).dtype for module in modules]
+        self.checkpoint.prompts.clear()
+        try:
+            for module in modules:
+                module.float()
+            yield
+        finally:
+            self.checkpoint.prompts.clear()
+            for module, dtype in zip(modules, before, strict=True):
+                module.to(dtype)
+
+
+class ModelManager:
+    """Weights in memory for one device. ``budget`` is in bytes; what is in use is never evicted, however large."""
+
+    def __init__(self, compute: Compute, budget: int) -> None:
+        self.compute = compute
+        self.budget = budget
+        self._tokenizer = ClipTokenizer()
+        self._loaded: OrderedDict[Key, Any] = OrderedDict()
+        self._sizes: dict[Key, int] = {}
+        self._in_use: frozenset[Key] = frozenset()
+
+    def load(self, selection: Selection) -> Iterator[Loading]:
+        """Bring the selection into memory, telling how far it is; nothing happens if it is there already.
+
+        Raises ``UnreadableModel`` or, when even an empty memory cannot hold it, ``OutOfMemory``.
+        """
+        wanted = [file for file in (selection.checkpoint, selection.vae, selection.taesd) if file is not None]
+        self._in_use = frozenset(_key(file) for file in wanted)
+        for file in wanted:
+            if _key(file) not in self._loaded:
+                try:
+                    yield from self._load(file)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    # the half-built network hangs on the error's traceback: let go of it before trying again
+                    error.__traceback__ = None
+                    self.free_unused()
+                    yield from self._load_alone(file)
+            self._loaded.move_to_end(_key(file))
+
+    @contextmanager
+    def use(self, selection: Selection) -> Iterator[Model]:
+        """The networks of a selection that ``load`` has brought in."""
+        checkpoint = self._loaded[_key(selection.checkpoint)]
+        vae = checkpoint.vae if selection.vae is None else self._loaded[_key(selection.vae)]
+        taesd = None if selection.taesd is None else self._loaded[_key(selection.taesd)]
+        yield Model(checkpoint, vae, taesd, self._tokenizer, self.compute)
+
+    def free_unused(self) -> None:
+        """Let go of everything that the current selection does not name."""
+        for key in [key for key in self._loaded if key not in self._in_use]:
+            self._forget(key)
+        gc.collect()
+        release_unused_memory(self.compute.device)
+
+    @property
+    def loaded_bytes(self) -> int:
+        return sum(self._sizes.values())
+
+    def _load_alone(self, file: ModelFile) -> Iterator[Loading]:
+        try:
+            yield from self._load(file)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f'"{file.name}" does not fit into the memory of {self.compute.device}, even with every other model let '
+                "go. Close other programs, or choose a smaller model or a lower precision (setting dtype)."
+            ) from error
+
+    def _load(self, file: ModelFile) -> Iterator[Loading]:
+        self._make_room(file.size)
+        text = f"loading {file.name}"
+        yield Loading(text, 0.0)
+        total, read, told = max(file.size, 1), 0, 0.0
+        reading = self._reader(file)
+        while True:
+            try:
+                read += next(reading)
+            except StopIteration as finished:
+                loaded, size = finished.value
+                break
+            fraction = min(read / total, 1.0)
+            if fraction - told >= 0.02:  # a hundred tensors a second need not all be told
+                told = fraction
+                yield Loading(f"{text}: {_in_gb(read)} of {_in_gb(total)}", fraction)
+        self._loaded[_key(file)] = loaded
+        self._sizes[_key(file)] = size
+        self._make_room(0)
+
+    def _reader(self, file: ModelFile) -> Generator[int, None, tuple[Any, int]]:
+        if file.kind == "vae":
+            vae = yield from load_vae(file, self.compute)
+            return vae, byte_size(vae)
+        if file.kind == "taesd":
+            taesd = yield from load_taesd(file, self.compute)
+            return taesd, byte_size(taesd)
+        checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
+        return checkpoint, byte_size(checkpoint.text_encoder, checkpoint.unet, checkpoint.vae)
+
+    def _make_room(self, needed: int) -> None:
+        for key in list(self._loaded):
+            if self.loaded_bytes + needed <= self.budget:
+                return
+            if key not in self._in_use:
+                self._forget(key)
+                release_unused_memory(self.compute.device)
+
+    def _forget(self, key: Key) -> None:
+        del self._loaded[key], self._sizes[key]
+
+
+def _key(file: ModelFile) -> Key:
+    return (str(file.path), file.mtime_ns, file.size)
+
+
+def _in_gb(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"

@@ -1,0 +1,101 @@
+"""From a model file to a network in memory: read each tensor once, straight into the wanted precision and place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from webui.errors import UnreadableModel
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+class TensorFile(Protocol):
+    """Tensors by name, read when asked for."""
+
+    def keys(self) -> Sequence[str]: ...
+
+    def get(self, name: str) -> torch.Tensor: ...
+
+
+class SafetensorsFile:
+    """One or several (sharded) memory-mapped safetensors files as one mapping from name to tensor."""
+
+    def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
+        self._owner: dict[str, Any] = {}
+        for path in paths:
+            handle = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
+            self._owner.update(dict.fromkeys(handle.keys(), handle))
+
+    def keys(self) -> Sequence[str]:
+        return tuple(self._owner)
+
+    def get(self, name: str) -> torch.Tensor:
+        return self._owner[name].get_tensor(name)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def open_tensors(paths: Sequence[Path]) -> Iterator[SafetensorsFile]:
+    """The tensors of ``paths``; a file that cannot be read raises ``UnreadableModel``."""
+    try:
+        with ExitStack() as stack:
+            yield SafetensorsFile(paths, stack)
+    except (SafetensorError, OSError) as error:
+        names = ", ".join(path.name for path in paths)
+        raise UnreadableModel(f"{names} cannot be read ({error}). Copy or download the file again.") from error
+
+
+def assemble(
+    build: Callable[[], Module],
+    names: Mapping[str, str],
+    tensors: TensorFile,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    label: str,
+) -> Generator[int, None, Module]:
+    """Yield the bytes of each tensor read; return the network that ``build`` describes with these parameters.
+
+    ``build`` runs on torch's meta device, so that no memory is filled only to be overwritten. ``names`` maps each of the
+    network's own parameter names to the name in the file. Tensors are copied, never left mapped: a file that is cut short
+    while a picture is drawn must not take the server down.
+
+    A parameter that the file lacks, or that has another number of elements, raises ``UnreadableModel`` naming it.
+    """
+    with torch.device("meta"):
+        module = build()
+    wanted = module.state_dict()
+    present = set(tensors.keys())
+    missing = [name for name in wanted if names.get(name) not in present]
+    if missing:
+        raise UnreadableModel(
+            f"{label} lacks {len(missing)} of its {len(wanted)} tensors, the first being "
+            f'"{names.get(missing[0], missing[0])}". The file is incomplete or of another architecture.'
+        )
+    state: dict[str, torch.Tensor] = {}
+    for name, expected in wanted.items():
+        stored = tensors.get(names[name])
+        if stored.numel() != expected.numel():
+            raise UnreadableModel(
+                f'{label}: "{names[name]}" has shape {tuple(stored.shape)}, but {tuple(expected.shape)} is needed. '
+                "The file is of another architecture."
+            )
+        # attention layers of the VAE are 1 x 1 convolutions in the original layout and matrices in diffusers'
+        state[name] = stored.reshape(expected.shape).to(device=device, dtype=dtype, copy=True)
+        yield stored.numel() * stored.element_size()
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def byte_size(*modules: torch.nn.Module) -> int:
+    """Bytes that the parameters and buffers of the networks take."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for module in modules
+        for tensor in (*module.parameters(), *module.buffers())
+    )
