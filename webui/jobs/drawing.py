@@ -1,0 +1,80 @@
+"""What a worker draws with: the engine on one device, fed with model files from the library.
+
+Imported in the worker's thread only, because it loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+
+from webui.domain.events import Loading, Notice, Preview, Step
+from webui.domain.request import GenerationRequest
+from webui.engine.device import choose_compute, find_hardware
+from webui.engine.drawn import Drawn
+from webui.engine.generate import Options, generate_batch
+from webui.engine.model_manager import ModelManager, Selection
+from webui.library.index import Library
+from webui.library.model_file import ModelFile
+
+Draw = Callable[[GenerationRequest, int], Iterator[Loading | Step | Preview | Notice | Drawn]]
+
+VAE_AUTOMATIC = "Automatic"
+VAE_OWN = "None"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a worker computes and how much it may hold. ``threads`` and ``memory_budget`` (bytes) 0 mean automatic."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+    memory_budget: int = 0
+
+
+def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
+    """Choose device and precision, and return the function that draws one batch of a request there."""
+    if workplace.threads:
+        torch.set_num_threads(workplace.threads)
+    compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
+    models = ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
+
+    def draw(request: GenerationRequest, batch: int) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
+        selection = select(library, request, want_taesd=options.preview == "taesd")
+        for event in generate_batch(request, batch, models, selection, options):
+            if isinstance(event, Drawn):
+                yield replace(event, facts={**event.facts, **_hashes(library, request, selection)})
+            else:
+                yield event
+
+    return draw
+
+
+def select(library: Library, request: GenerationRequest, *, want_taesd: bool = False) -> Selection:
+    """The model files that the request names. Raises ``ModelNotFound`` with near matches."""
+    checkpoint = library.find("checkpoint", request.checkpoint, request.checkpoint_hash)
+    taesd = next((file for file in library.files("taesd") if not file.problem), None) if want_taesd else None
+    return Selection(checkpoint, _vae(library, request, checkpoint), taesd)
+
+
+def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) -> ModelFile | None:
+    """None stands for the checkpoint's own. Automatic takes a file named like the checkpoint, if there is one."""
+    if request.vae == VAE_OWN:
+        return None
+    if request.vae != VAE_AUTOMATIC:
+        return library.find("vae", request.vae, request.vae_hash)
+    stem = checkpoint.path.stem.casefold()
+    named_alike = {stem, f"{stem}.vae"}
+    usable = (file for file in library.files("vae") if not file.problem)
+    return next((file for file in usable if file.path.stem.casefold() in named_alike), None)
+
+
+def _hashes(library: Library, request: GenerationRequest, selection: Selection) -> dict[str, str]:
+    facts = {"checkpoint_hash": library.hash(selection.checkpoint)[:10]}
+    if selection.vae is not None:
+        facts |= {"vae": selection.vae.path.name, "vae_hash": library.hash(selection.vae)[:10]}
+    return facts

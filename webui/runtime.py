@@ -1,0 +1,231 @@
+"""``Runtime`` owns everything that changes: settings, library, queue, workers, outputs. It connects; it does not work.
+
+Built in ``app.py``, in the command line, and in each test; two may live in one process. It is all that front ends hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from webui import __version__
+from webui.domain.infotext_grammar import ParsedInfotext
+from webui.domain.request import GenerationRequest
+from webui.domain.samplers import find_sampler
+from webui.domain.schedules import AUTOMATIC, find_schedule
+from webui.engine.chunks import TokenCount, count_tokens
+from webui.engine.tokenizer import ClipTokenizer
+from webui.errors import InvalidRequest, ModelNotFound
+from webui.jobs import tasks
+from webui.jobs.history import History
+from webui.jobs.job import Assignment, Job
+from webui.jobs.outputs import Outputs
+from webui.jobs.pictures import read_infotext
+from webui.jobs.queue import JobQueue
+from webui.jobs.worker import Run, Worker
+from webui.library.index import Library
+from webui.library.model_file import ModelFile
+from webui.settings import Settings
+
+LOCAL_OWNER = "local"
+VAE_CHOICES = ("Automatic", "None")  # before the files; see jobs/drawing.py
+
+MODEL_FOLDERS: Mapping[str, str] = MappingProxyType(  # kind -> folder in models_dir
+    {
+        "checkpoint": "checkpoints",
+        "vae": "vae",
+        "lora": "loras",
+        "embedding": "embeddings",
+        "hypernetwork": "hypernetworks",
+        "upscaler": "upscalers",
+        "controlnet": "controlnet",
+        "taesd": "taesd",
+    }
+)
+
+_LAST_RANDOM_SEED = 4294967293  # A1111's
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether pictures can be drawn now, and what the server is busy with if not."""
+
+    ready: bool
+    text: str
+
+
+class Runtime:
+    """``start`` scans the model folders and starts a worker for each device; ``close`` parks what is running.
+
+    ``adopt=False`` leaves the unfinished jobs of an earlier run alone (the command line draws only its own).
+    """
+
+    def __init__(self, settings: Settings, *, adopt: bool = True) -> None:
+        self.settings = settings
+        database = settings.var_dir / "lucid.sqlite3"
+        self.library = Library(model_folders(settings), settings.var_dir / "hashes.sqlite3")
+        self.outputs = Outputs(
+            settings.outputs_dir,
+            settings.picture_format,
+            settings.picture_quality,
+            settings.filename_pattern,
+            settings.folder_pattern,
+        )
+        self._rescue = Outputs(settings.var_dir / "rescued")
+        self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
+        self.history = History(database, self.outputs)
+        self._tokenizer = ClipTokenizer()
+        self._workers = tuple(Worker(device, self.queue, self._run_maker(device)) for device in settings.devices)
+
+    def start(self) -> None:
+        self.outputs.remove_leftovers(self.queue.will_draw)
+        self.library.rescan()
+        for worker in self._workers:
+            worker.start()
+
+    def close(self) -> None:
+        """Park running jobs, to be run again at the next start, and end every thread."""
+        for worker in self._workers:
+            worker.ask_to_close()
+        for worker in self._workers:
+            worker.close()
+        self.history.close()
+        self.queue.close()
+
+    # jobs
+
+    def generate(self, request: GenerationRequest, owner: str = LOCAL_OWNER, kind: str = "txt2img") -> Job:
+        """Check the request, give it what is still open (names in full, seeds), and put it into the queue.
+
+        Raises ``InvalidRequest``, ``ModelNotFound`` or another ``WebUIError`` at once rather than when its turn comes.
+        """
+        return self.queue.submit(self.resolve(request), owner, kind)
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with every name as it stands in the tables and every random seed drawn."""
+        sampler, schedule = find_sampler(request.sampler), find_schedule(request.schedule)
+        if sampler.default_schedule is None and schedule is not AUTOMATIC:
+            raise InvalidRequest(
+                f'{sampler.name} has timesteps of its own and takes no schedule. Choose "{AUTOMATIC.name}" with it.',
+                "schedule",
+            )
+        pixels = request.width * request.height * request.batch_size
+        if pixels > self.settings.max_pixels:
+            raise InvalidRequest(
+                f"{request.width} x {request.height} x {request.batch_size} pictures are {pixels:,} pixels; this server "
+                f"allows {self.settings.max_pixels:,} at once. Choose a smaller size or batch size.",
+                "width",
+            )
+        checkpoint = self.checkpoint(request.checkpoint, request.checkpoint_hash)
+        layers = checkpoint.configs["text_encoder"]["num_hidden_layers"]
+        if request.clip_skip > layers:
+            raise InvalidRequest(
+                f'Clip skip {request.clip_skip} is too much: the text encoder of "{checkpoint.name}" has {layers} layers.',
+                "clip_skip",
+            )
+        resolved = dataclasses.replace(
+            request,
+            sampler=sampler.name,
+            schedule=schedule.name,
+            checkpoint=checkpoint.name,
+            vae=self._vae_name(request),
+            seed=_drawn(request.seed),
+            variation_seed=_drawn(request.variation_seed),
+        )
+        resolved.picture(resolved.picture_count - 1)  # refuses a seed so large that the last picture's is out of range
+        return resolved
+
+    def job(self, job_id: str, owner: str | None = LOCAL_OWNER) -> Job:
+        """A job of this owner (None: of anybody). Raises ``JobNotFound``."""
+        return self.queue.job(job_id, owner)
+
+    def jobs(self, owner: str | None = LOCAL_OWNER) -> list[Job]:
+        """The owner's running and waiting jobs, in the order in which they will end."""
+        return self.queue.jobs(owner)
+
+    def readiness(self) -> Readiness:
+        """The state of the worker that is furthest: one that is ready draws for all."""
+        statuses = [worker.status for worker in self._workers]
+        best = min(statuses, key=lambda status: ("ready", "starting", "failed", "closed").index(status.state))
+        return Readiness(best.state == "ready", best.text)
+
+    # models
+
+    def checkpoints(self) -> tuple[ModelFile, ...]:
+        """All checkpoint files, those that cannot be used with their ``problem``."""
+        return self.library.files("checkpoint")
+
+    def vaes(self) -> tuple[ModelFile, ...]:
+        return self.library.files("vae")
+
+    def checkpoint(self, name: str = "", hash: str = "") -> ModelFile:
+        """The checkpoint of that name; of "" the default one. Raises ``ModelNotFound`` with near matches."""
+        name = name or self.settings.default_checkpoint
+        if name:
+            return self.library.find("checkpoint", name, hash)
+        usable = [file for file in self.checkpoints() if not file.problem]
+        if not usable:
+            folders = ", ".join(str(folder) for folder in model_folders(self.settings)["checkpoint"])
+            raise ModelNotFound(f"There is no usable checkpoint in {folders}. Put a .safetensors file there.")
+        return usable[0]
+
+    def suggested(self, checkpoint: str = "") -> Mapping[str, Any]:
+        """Generation parameters that suit the checkpoint (its native size ...), by their names in the request."""
+        return self.checkpoint(checkpoint).suggested
+
+    def rescan(self) -> None:
+        """Look at the model folders again."""
+        self.library.rescan()
+
+    # reading
+
+    def count_tokens(self, text: str) -> TokenCount:
+        """How many tokens a prompt takes, out of how many its chunks hold."""
+        return count_tokens(text, self._tokenizer)
+
+    def read_infotext(self, picture: bytes) -> ParsedInfotext | None:
+        """What a picture file says of how it was made, whichever program wrote it; None if it says nothing."""
+        return read_infotext(picture)
+
+    def _vae_name(self, request: GenerationRequest) -> str:
+        for choice in VAE_CHOICES:
+            if request.vae.casefold() == choice.casefold():
+                return choice
+        return self.library.find("vae", request.vae, request.vae_hash).name
+
+    def _run_maker(self, device: str) -> Callable[[], Run]:
+        settings, library, outputs, rescue = self.settings, self.library, self.outputs, self._rescue
+
+        def make_run() -> Run:
+            # here and not above: this loads torch and diffusers, and happens in the worker's thread
+            from webui.engine.generate import Options
+            from webui.jobs.drawing import Workplace, set_up
+
+            budget = int(settings.memory_budget_gb * 1e9)
+            draw = set_up(
+                library,
+                Workplace(device, settings.dtype, settings.threads, budget),
+                Options(settings.preview, settings.preview_every, settings.tile_vae_above),
+            )
+
+            def run(assignment: Assignment) -> Any:
+                return tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=f"lucid-{__version__}")
+
+            return run
+
+        return make_run
+
+
+def model_folders(settings: Settings) -> dict[str, tuple[Path, ...]]:
+    """Where each kind of model file is looked for: in ``models_dir`` first, then in the extra folders."""
+    own = {kind: (settings.models_dir / folder,) for kind, folder in MODEL_FOLDERS.items()}
+    return {kind: (*folders, *settings.extra_model_folders.get(kind, ())) for kind, folders in own.items()}
+
+
+def _drawn(seed: int) -> int:
+    return secrets.randbelow(_LAST_RANDOM_SEED + 1) if seed == -1 else seed
