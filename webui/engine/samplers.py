@@ -3,51 +3,60 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from webui.domain.samplers import find_sampler
+from webui.domain.schedules import schedule_for
 from webui.engine.schedulers.base import Scheduler
+from webui.engine.schedulers.ddim import DDIMScheduler
+from webui.engine.schedulers.dpmpp import DPMpp2MScheduler
 from webui.engine.schedulers.euler import EulerAncestralScheduler, EulerScheduler
-from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.heun import HeunScheduler
+from webui.engine.schedulers.lms import LMSScheduler
+from webui.engine.schedulers.unipc import UniPCScheduler
 from webui.errors import InvalidRequest
 
 SCHEDULER_CLASSES: Mapping[str, type[Scheduler]] = MappingProxyType(
     {
+        "DPM++ 2M": DPMpp2MScheduler,
         "Euler a": EulerAncestralScheduler,
         "Euler": EulerScheduler,
+        "LMS": LMSScheduler,
+        "Heun": HeunScheduler,
+        "DDIM": DDIMScheduler,
+        "UniPC": UniPCScheduler,
     }
 )
 
 
 def build(
     sampler: str,
-    config: Mapping[str, Any],
+    schedule: str,
     steps: int,
-    sigmas: Sequence[float] | None = None,
+    config: Mapping[str, Any],
+    *,
+    skip: int = 0,
     device: str | torch.device | None = None,
     **options: Any,
 ) -> Scheduler:
     """A scheduler with its noise levels set, ready to ``begin``.
 
-    ``sampler`` is a name or an alias. ``config`` is the model's scheduler configuration in diffusers' terms (beta_start,
-    prediction_type, ...); what concerns only diffusers' own classes is passed over. ``sigmas`` are the levels of a
-    schedule or the part of one that img2img runs, the closing 0 included; None takes the Uniform schedule with ``steps``
-    steps. Samplers without a schedule (``default_schedule`` None) take None only. ``options``: eta, s_churn, s_tmin,
-    s_tmax, s_noise.
+    ``sampler`` and ``schedule`` are names or aliases (unknown: ``InvalidRequest``); a sampler with timesteps of its own
+    pays no heed to the schedule. ``config`` is the model's scheduler configuration in diffusers' terms (beta_start,
+    prediction_type, ...); what concerns only diffusers' own classes is passed over. ``skip`` leaves out steps at the
+    start, for img2img. ``options``: eta, s_churn, s_tmin, s_tmax, s_noise.
+
+    For other noise levels call ``set_timesteps(sigmas=...)`` of what is returned.
     """
-    name = find_sampler(sampler).name
-    cls = SCHEDULER_CLASSES[name]
+    if not 0 <= skip < steps:
+        raise InvalidRequest(f"Of {steps} steps {skip} cannot be left out.", "steps")
+    row = find_sampler(sampler)
+    cls = SCHEDULER_CLASSES[row.name]
     known = inspect.signature(cls.__init__).parameters
-    scheduler: Any = cls(**{key: value for key, value in config.items() if key in known}, **options)
-    if isinstance(scheduler, SigmaScheduler):
-        scheduler.set_timesteps(None if sigmas is not None else steps, device=device, sigmas=sigmas)
-    elif sigmas is None:
-        scheduler.set_timesteps(steps, device=device)
-    else:
-        raise InvalidRequest(f"{name} has timesteps of its own and takes no schedule.", "schedule")
-    built: Scheduler = scheduler
-    return built
+    scheduler: Scheduler = cls(**{key: value for key, value in config.items() if key in known} | options)
+    scheduler.set_run(steps, schedule_for(schedule, row), skip, device)
+    return scheduler

@@ -26,8 +26,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from operator import mul
+from itertools import pairwise
 
 import torch
 from diffusers import ConfigMixin, SchedulerMixin
@@ -37,7 +36,9 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from webui.domain.noise_levels import NoiseModel, scaled_linear_alphas_cumprod
+from webui.domain.noise_levels import NoiseModel
+from webui.domain.schedules import Schedule
+from webui.engine.schedulers.trained_noise import trained_alphas_cumprod, zero_terminal_snr
 from webui.errors import IncompatibleModel, InvalidRequest
 
 Algorithm = Generator[tuple[Tensor, float], Tensor, Tensor]
@@ -80,6 +81,7 @@ class Scheduler(SchedulerMixin, ConfigMixin, ABC):  # type: ignore[misc]
         beta_end: float = 0.012,
         beta_schedule: str = "scaled_linear",
         trained_betas: Sequence[float] | None = None,
+        rescale_betas_zero_snr: bool = False,
         prediction_type: str = "epsilon",
         eta: float | None = None,
         s_churn: float = 0.0,
@@ -91,7 +93,9 @@ class Scheduler(SchedulerMixin, ConfigMixin, ABC):  # type: ignore[misc]
             raise IncompatibleModel(
                 f'The model predicts "{prediction_type}"; only {", ".join(PREDICTION_TYPES)} are known.'
             )
-        alphas_cumprod = _alphas_cumprod(num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas)
+        alphas_cumprod = trained_alphas_cumprod(num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas)
+        if rescale_betas_zero_snr:
+            alphas_cumprod = zero_terminal_snr(alphas_cumprod)
         self.noise_model = NoiseModel.from_alphas_cumprod(alphas_cumprod)
         self.alphas_cumprod = torch.tensor(alphas_cumprod, dtype=torch.float32)
         self.prediction_type = prediction_type
@@ -112,8 +116,18 @@ class Scheduler(SchedulerMixin, ConfigMixin, ABC):  # type: ignore[misc]
         """The sampler itself. It must not change tensors in place, and which levels it asks for must not depend on x."""
 
     @abstractmethod
+    def set_run(
+        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+    ) -> None:
+        """Set the levels of a run of ``steps`` steps, the first ``skip`` of them left out. None: Uniform, or its own."""
+
+    @abstractmethod
     def level_to_timestep(self, level: float) -> float:
         """What the network is told."""
+
+    @abstractmethod
+    def timestep_to_level(self, timestep: float) -> float:
+        """The inverse of ``level_to_timestep``."""
 
     @abstractmethod
     def signal_and_noise(self, level: float) -> tuple[float, float]:
@@ -313,28 +327,6 @@ class Scheduler(SchedulerMixin, ConfigMixin, ABC):  # type: ignore[misc]
         if timestep in self._call_timesteps:
             return self._calls[self._call_timesteps.index(timestep)]
         return self.timestep_to_level(timestep)
-
-    @abstractmethod
-    def timestep_to_level(self, timestep: float) -> float:
-        """The inverse of ``level_to_timestep``."""
-
-
-def _alphas_cumprod(
-    num_train_timesteps: int,
-    beta_start: float,
-    beta_end: float,
-    beta_schedule: str,
-    trained_betas: Sequence[float] | None,
-) -> tuple[float, ...]:
-    if trained_betas is not None:
-        betas = [float(beta) for beta in trained_betas]
-    elif beta_schedule == "scaled_linear":
-        return scaled_linear_alphas_cumprod(beta_start, beta_end, num_train_timesteps)
-    elif beta_schedule == "linear":
-        betas = torch.linspace(beta_start, beta_end, num_train_timesteps, dtype=torch.float64).tolist()
-    else:
-        raise IncompatibleModel(f'The noise schedule "{beta_schedule}" is not known; scaled_linear and linear are.')
-    return tuple(accumulate((1 - beta for beta in betas), mul))
 
 
 def falling(levels: Sequence[float], name: str) -> tuple[float, ...]:

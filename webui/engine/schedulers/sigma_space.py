@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from webui.domain.schedules import Schedule, find_schedule
 from webui.engine.schedulers.base import Noise, Scheduler, falling
+
+UNIFORM = find_schedule("Uniform")
 
 
 class SigmaScheduler(Scheduler):
@@ -26,10 +29,14 @@ class SigmaScheduler(Scheduler):
         if sigmas is None:
             if num_inference_steps is None:
                 raise ValueError("set_timesteps needs num_inference_steps or sigmas")
-            ts = torch.linspace(self.noise_model.t_max, 0, num_inference_steps, dtype=torch.float64).tolist()
-            sigmas = [*(self.noise_model.t_to_sigma(t) for t in ts), 0.0]
+            sigmas = UNIFORM.sigmas(num_inference_steps, self.noise_model)
         self._set_levels(falling(sigmas, "sigmas"), device)
         self.sigmas = torch.tensor(self.levels, dtype=torch.float32)
+
+    def set_run(
+        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+    ) -> None:
+        self.set_timesteps(device=device, sigmas=(schedule or UNIFORM).sigmas(steps, self.noise_model)[skip:])
 
     def level_to_timestep(self, level: float) -> float:
         return self.noise_model.sigma_to_t(level)

@@ -1,0 +1,76 @@
+"""Samplers that calculate in timesteps: the state is α_t·x0 + σ_t·noise with α_t² + σ_t² = 1, as in DDPM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import exp, expm1, log1p, sqrt
+
+import torch
+
+from webui.domain.schedules import Schedule
+from webui.engine.schedulers.base import Scheduler, falling
+
+
+class TimestepScheduler(Scheduler):
+    """``levels`` are timesteps, any that fall; A1111's own unless they are given. These samplers take no schedule."""
+
+    default_eta = 0.0
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        timesteps: Sequence[float] | None = None,
+    ) -> None:
+        """Set the timesteps, the one where the run ends included: ``timesteps``, or :meth:`run_timesteps`."""
+        if timesteps is None:
+            if num_inference_steps is None:
+                raise ValueError("set_timesteps needs num_inference_steps or timesteps")
+            timesteps = self.run_timesteps(num_inference_steps)
+        self._set_levels(falling(timesteps, "timesteps"), device)
+        self.sigmas = torch.tensor([b / a for a, b in map(self.signal_and_noise, self.levels)], dtype=torch.float32)
+
+    def set_run(
+        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+    ) -> None:
+        self.set_timesteps(device=device, timesteps=self.run_timesteps(steps, skip))
+
+    def run_timesteps(self, steps: int, skip: int = 0) -> Sequence[float]:
+        """The timesteps that a run of ``steps`` visits, falling. ``skip`` leaves out steps at the start (img2img).
+
+        They are :meth:`trained_timesteps`, of which there are often not ``steps``, and a run makes one call fewer than
+        there are. With 1 step there would be no call, and A1111 returns noise; here it then goes from the last to 1.
+        """
+        visited = self.trained_timesteps(steps)
+        return visited[min(skip, len(visited) - 2) :] if len(visited) > 1 else [self.noise_model.t_max, *visited]
+
+    def trained_timesteps(self, steps: int) -> list[int]:
+        """Every (1000 // steps)-th timestep from 1 upwards, turned round: 20 steps give 951, 901, ..., 1; 30 give 31."""
+        last = self.noise_model.t_max
+        stride = max(1, (last + 1) // steps)
+        return sorted({min(t + 1, last) for t in range(0, last + 1, stride)}, reverse=True)
+
+    @cached_property
+    def _log_alphas(self) -> tuple[float, ...]:
+        return tuple(-0.5 * log1p(sigma * sigma) for sigma in self.noise_model.levels)
+
+    def log_alpha(self, t: float) -> float:
+        """log α_t, linear between two timesteps. Lu et al., DPM-Solver, arXiv 2206.00927, appendix D.4."""
+        below = min(int(t), self.noise_model.t_max - 1)
+        part = t - below
+        return (1 - part) * self._log_alphas[below] + part * self._log_alphas[below + 1]
+
+    def signal_and_noise(self, level: float) -> tuple[float, float]:
+        log_alpha = self.log_alpha(level)
+        return exp(log_alpha), sqrt(-expm1(2 * log_alpha))
+
+    def level_to_timestep(self, level: float) -> float:
+        return level
+
+    def timestep_to_level(self, timestep: float) -> float:
+        return timestep
+
+    @property
+    def init_noise_sigma(self) -> float:
+        return 1.0
