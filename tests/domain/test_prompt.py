@@ -1,6 +1,7 @@
 """The rows of the table are what AUTOMATIC1111's web UI 1.10 makes of these texts (its own parser was run)."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -150,3 +151,17 @@ def test_remarks_point_at_what_is_read_otherwise_than_it_looks(text, places):
 def test_remarks_say_what_to_do():
     (remark,) = remarks("a smile :)")
     assert remark.message == 'This ")" closes nothing: it is read as text. Write \\) if that is meant.'
+
+
+def documented():
+    for row in (Path(__file__).parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8").splitlines():
+        if " × " in row and row.startswith("| `"):
+            written, read = re.fullmatch(r"\| `(.+?)` \| (.+) \|", row).groups()
+            yield written, [(text, float(weight)) for text, weight in re.findall(r"`(.+?)` × ([\d.]+)", read)]
+
+
+def test_the_documentation_is_right():
+    rows = list(documented())
+    assert rows
+    for written, read in rows:
+        assert [(piece.text.strip(), round(piece.weight, 2)) for piece in parse_attention(written)] == read, written

@@ -96,7 +96,10 @@ def _scaled(picture: Size, target: Size, fit_width: bool) -> Placement:
 
 
 class HiresTarget(NamedTuple):
-    """The second pass: enlarge to ``width`` x ``height``, take off ``cut_x`` columns and ``cut_y`` rows of latents, half at each side."""
+    """The second pass: enlarge to ``width`` x ``height``, then cut ``cut_x`` columns and ``cut_y`` rows of latents off.
+
+    Half of them on each side.
+    """
 
     width: int
     height: int
