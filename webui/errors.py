@@ -5,6 +5,7 @@
     ├── InvalidSettings       config.yaml, an environment variable or a flag is wrong
     ├── ModelNotFound         no model file of that name (near matches are named)
     ├── UnreadableModel       the file is truncated, corrupt, or of a layout that we do not know
+    ├── UnreadablePicture     the file is no picture, is broken, or would take absurdly much memory
     ├── UnsafeModel           the file could run code when opened
     ├── IncompatibleModel     a sound file that does not fit what it is used with
     ├── OutOfMemory           freeing, tiling and splitting did not help
@@ -47,6 +48,10 @@ class ModelNotFound(WebUIError):
 
 class UnreadableModel(WebUIError):
     """A model file cannot be read; the message names the file and what is wrong with it."""
+
+
+class UnreadablePicture(WebUIError):
+    """A picture cannot be read; the message names the file, where there is one, and what is wrong with it."""
 
 
 class UnsafeModel(WebUIError):

@@ -1,0 +1,216 @@
+"""A request as the text that is stored in its pictures, and back.
+
+    a cat on a mat
+    Negative prompt: blurry
+    Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 512x768, RNG: NV
+
+The spelling is in :mod:`webui.domain.infotext_grammar`, the order of the fields in :mod:`webui.domain.infotext_fields`.
+Which field a parameter is written to stands in its declaration (``Parameter.infotext``). For every request r of names
+that exist, ``to_request(parse(write(r)))`` gives r.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
+from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
+from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
+from webui.domain.samplers import Sampler, find_sampler
+from webui.domain.schedules import SCHEDULES, find_schedule
+from webui.errors import InvalidRequest
+
+__all__ = ["ParsedInfotext", "compose", "parse", "to_request", "write"]
+
+PROGRAM = "Lucid"
+
+# What a picture means that does not name the field. These are A1111's defaults, which need not be ours: it draws noise
+# on the GPU unless the picture says otherwise. A parameter that is not here keeps its value.
+ABSENT: Mapping[str, Any] = MappingProxyType(
+    {
+        "schedule": "Automatic",
+        "vae": "Automatic",
+        "vae_hash": "",
+        "variation_seed": -1,
+        "variation_strength": 0.0,
+        "clip_skip": 1,
+        "ensd": 0,
+        "rng": "GPU",
+    }
+)
+_ALWAYS_WRITTEN = ("schedule",)
+_UNLESS_EMPTY = ("checkpoint", "checkpoint_hash")
+_SIZES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"Size": ("width", "height"), "Seed resize from": ("seed_resize_width", "seed_resize_height")}
+)
+_BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
+_ORIGIN = ("Version", "User", "App")  # about the program, nothing to set
+
+
+def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] | None = None) -> str:
+    """The infotext of the picture that ``request`` draws.
+
+    ``extra`` holds further fields (what was found out while drawing: hashes, a hires pass); each goes to its place, and
+    one that is None is left out. ``version`` is the number of this program's release; "" leaves it out. A request of
+    several pictures also gets the fields "Batch size" and "Batch count", which no single picture has.
+    """
+    fields = {
+        parameter.infotext: _text(getattr(request, name))
+        for name, parameter in PARAMETERS.items()
+        if parameter.infotext is not None and _is_written(name, getattr(request, name))
+    }
+    for key, names in _SIZES.items():
+        width, height = (getattr(request, name) for name in names)
+        if width or height:
+            fields[key] = f"{width}x{height}"
+    fields |= {key: _text(getattr(request, name)) for name, key in _BATCHES.items() if getattr(request, name) > 1}
+    if version:
+        fields["Version"] = f"{PROGRAM} {version}"
+    for key, value in (extra or {}).items():
+        if key in fields:
+            raise ValueError(f"{key!r} is written from the request")
+        if value is not None:
+            fields[key] = _text(value)
+    return compose(ParsedInfotext(request.prompt, request.negative_prompt, fields))
+
+
+def _is_written(name: str, value: Any) -> bool:
+    if name in _UNLESS_EMPTY:
+        return bool(value)
+    return name in _ALWAYS_WRITTEN or name not in ABSENT or bool(value != ABSENT[name])
+
+
+def _text(value: Any) -> str:
+    """7.0 as "7", as the form's sliders give it; other numbers in as many digits as bring them back."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def to_request(
+    parsed: ParsedInfotext, base: GenerationRequest | None = None
+) -> tuple[GenerationRequest, dict[str, str], tuple[str, ...]]:
+    """The request that a picture tells of: its fields over those of ``base`` (the form as it stands).
+
+    Also returns the fields that no parameter takes, with those that the picture's version implies, and remarks: a
+    sentence for each value that could not be used, in which case ``base`` keeps its own. A text without parameters
+    changes the prompts alone.
+    """
+    base = base or GenerationRequest()
+    prompt = parsed.prompt + hypernetwork_tag(parsed.fields)
+    request = replace(base, prompt=prompt, negative_prompt=parsed.negative_prompt)
+    if not parsed.fields:
+        return request, {}, ()
+
+    fields = _Fields(updated(parsed.fields))
+    changes, remarks = _sampling(fields)
+    for key, names in _SIZES.items():
+        changes.append(_size(names, fields.take(key)))
+    changes.append(_checkpoint(fields))
+    if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
+        changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
+    for name, parameter in PARAMETERS.items():
+        if parameter.infotext is not None and name not in ("sampler", "schedule", *_UNLESS_EMPTY):
+            text = fields.take(parameter.infotext)
+            if text is not None:
+                changes.append({name: text})
+            elif name in ABSENT:
+                changes.append({name: ABSENT[name]})
+
+    for change in changes:
+        try:
+            request = replace(request, **{name: _value(PARAMETERS[name], text) for name, text in change.items()})
+        except InvalidRequest as error:
+            kept = " x ".join(str(getattr(request, name)) for name in change)
+            remarks.append(f"{error} Kept {kept}.")
+    old_hash = re.fullmatch("[0-9a-f]{8}", request.checkpoint_hash)
+    if old_hash:
+        remarks.append(f"{old_hash[0]} is a checkpoint hash of 2022, which is not taken of the whole file.")
+
+    unused = {key: value for key, value in fields.left.items() if key not in _ORIGIN}
+    if parsed.source == "AUTOMATIC1111":
+        unused |= implied_by_version(parsed.fields, parsed.prompt + parsed.negative_prompt)
+    return request, unused, tuple(remarks)
+
+
+class _Fields:
+    """Fields from which one after the other is taken, whatever the case of its key; ``left`` are the others."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.left = dict(fields)
+        self._keys = {key.casefold(): key for key in reversed(self.left)}
+
+    def __contains__(self, key: str) -> bool:
+        return key.casefold() in self._keys
+
+    def take(self, key: str) -> str | None:
+        spelled = self._keys.pop(key.casefold(), None)
+        return None if spelled is None else self.left.pop(spelled)
+
+
+def _value(parameter: Parameter, text: Any) -> Any:
+    """The number that a text spells; what is none stays text and is refused by the request."""
+    if not isinstance(text, str) or parameter.type not in (int, float):
+        return text
+    if parameter.type is int and re.fullmatch(r"[+-]?\d{1,30}", text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _size(names: tuple[str, str], text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {name: 0 for name in names if name.startswith("seed_resize")}
+    sides = re.fullmatch(r"(\d+)\s*x\s*(\d+)", text)
+    return dict(zip(names, sides.groups() if sides else (text, text), strict=True))
+
+
+def _checkpoint(fields: _Fields) -> dict[str, Any]:
+    """Name and hash belong together: a picture that gives one must not be drawn with the other of ``base``."""
+    name, hash_ = fields.take("Model"), fields.take("Model hash")
+    return {} if name is None and hash_ is None else {"checkpoint": name or "", "checkpoint_hash": hash_ or ""}
+
+
+def _sampling(fields: _Fields) -> tuple[list[dict[str, Any]], list[str]]:
+    """Sampler and schedule as changes, and remarks on what there is none of."""
+    changes: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    name, schedule = fields.take("Sampler"), fields.take("Schedule type")
+    sampler = None
+    if name is not None:
+        try:
+            sampler, within = _split_sampler(name)
+        except InvalidRequest as error:
+            remarks.append(f"{error} Kept the sampler that was chosen.")
+        else:
+            changes.append({"sampler": sampler.name})
+            schedule = schedule or within
+    if schedule is not None:
+        try:
+            changes.append({"schedule": find_schedule(schedule).name})
+        except InvalidRequest as error:
+            remarks.append(f"{error} Kept the schedule type that was chosen.")
+    elif name is None or sampler is not None:
+        changes.append({"schedule": ABSENT["schedule"]})
+        if sampler is not None and sampler.default_schedule not in (None, "Uniform"):
+            remarks.append(
+                f"The picture names no schedule type. A1111 before 1.9 then drew {sampler.name} on Uniform; "
+                f"Automatic is {sampler.default_schedule}."
+            )
+    return changes, remarks
+
+
+def _split_sampler(name: str) -> tuple[Sampler, str | None]:
+    """The sampler, and the schedule that names of before 1.9 end in: "DPM++ 2M Karras"."""
+    try:
+        return find_sampler(name), None
+    except InvalidRequest:
+        endings = [ending for row in SCHEDULES for ending in (row.name, *row.aliases)]
+        for ending in sorted(endings, key=len, reverse=True):  # "SGM Uniform" before "Uniform"
+            if name.casefold().endswith(f" {ending.casefold()}"):
+                return find_sampler(name[: -len(ending) - 1]), ending
+        raise
