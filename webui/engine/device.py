@@ -76,6 +76,12 @@ def choose_compute(device: str, dtype: str, hardware: Hardware) -> Compute:
     return Compute(torch_device, network, vae, pictures_per_call=1 if torch_device.type == "cpu" else None)
 
 
+def use_threads(count: int) -> None:
+    """How many CPU threads one operation may use, for the whole process; 0 leaves it to torch."""
+    if count:
+        torch.set_num_threads(count)
+
+
 def release_unused_memory(device: torch.device) -> None:
     """Give what torch's allocator keeps in reserve back to the device."""
     if device.type == "cuda":

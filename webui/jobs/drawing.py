@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import psutil
-import torch
 
 from webui.domain.events import Loading, Notice, Preview, Step
 from webui.domain.request import GenerationRequest
-from webui.engine.device import choose_compute, find_hardware
+from webui.engine.device import choose_compute, find_hardware, use_threads
 from webui.engine.drawn import Drawn
 from webui.engine.generate import Options, generate_batch
 from webui.engine.model_manager import ModelManager, Selection
@@ -38,8 +37,7 @@ class Workplace:
 
 def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
     """Choose device and precision, and return the function that draws one batch of a request there."""
-    if workplace.threads:
-        torch.set_num_threads(workplace.threads)
+    use_threads(workplace.threads)
     compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
     models = ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
 
