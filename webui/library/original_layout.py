@@ -63,8 +63,6 @@ _VAE_ATTENTION = {
     "proj_attn": "proj_out",
 }
 
-_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-
 
 def unet_modules(keys: Collection[str]) -> Iterator[tuple[str, str]]:
     """Pairs (diffusers module, original module) of the U-Net that has these diffusers tensor names."""

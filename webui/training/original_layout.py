@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from webui.library.configs import CONFIGS_KEY, DEFAULTS_KEY, public_config
 from webui.library.original_layout import TEXT_ENCODER_PREFIX, UNET_PREFIX, VAE_PREFIX, original_names
 
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -73,9 +74,9 @@ def export_single_file(
     }
     metadata = {"format": "pt"}  # transformers refuses files without it
     metadata |= {f"modelspec.{name}": value for name, value in spec.items()}
-    metadata["lucid.configs"] = json.dumps({name: public_config(config) for name, config in configs.items()})
+    metadata[CONFIGS_KEY] = json.dumps({name: public_config(config) for name, config in configs.items()})
     if defaults:
-        metadata["lucid.defaults"] = json.dumps(dict(defaults))
+        metadata[DEFAULTS_KEY] = json.dumps(dict(defaults))
 
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -83,12 +84,6 @@ def export_single_file(
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without what only says which program wrote it."""
-    private = {"architectures", "dtype", "torch_dtype", "transformers_version"}
-    return {key: value for key, value in config.items() if not key.startswith("_") and key not in private}
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

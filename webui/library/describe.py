@@ -1,0 +1,122 @@
+"""From a file that was found to the ``ModelFile`` that says what it is and how it is to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from webui.errors import IncompatibleModel, UnreadableModel, UnsafeModel, WebUIError
+from webui.library.configs import (
+    Configs,
+    embedded_configs,
+    family_configs,
+    folder_configs,
+    public_config,
+    sidecar_prediction,
+    suggested_parameters,
+)
+from webui.library.formats import PICKLE_SUFFIXES, Header, TensorInfo, component_weights, read_header, read_json
+from webui.library.identify import Identity, identify, identify_folder
+from webui.library.model_file import ModelFile
+from webui.library.scan import FOLDER_MARK, Found
+
+PIXELS_OF_A_LATENT = 8
+PREDICTION_TYPES = ("epsilon", "v_prediction")
+WEIGHTS_STEM = "diffusion_pytorch_model"  # what every network is called in a diffusers folder
+MAX_LATENT_SIDE = 8192
+
+
+def describe(found: Found) -> ModelFile:
+    """Everything about the file but its name, which depends on the other files. What is wrong becomes its ``problem``."""
+    label = found.path.name
+    if found.path.suffix.lower() in PICKLE_SUFFIXES and not found.is_folder:
+        problem = f"{label} is a pickle, which can run code; convert it to safetensors."
+        return _file(found, Identity(found.kind, problem=problem), error=UnsafeModel)
+    try:
+        if found.is_folder:
+            return _describe_folder(found)
+        return _describe_file(found, read_header(found.path))
+    except UnreadableModel as error:
+        return _file(found, Identity(found.kind, problem=str(error)), error=UnreadableModel)
+
+
+def _describe_file(found: Found, header: Header) -> ModelFile:
+    label = found.path.name
+    configs: Configs = embedded_configs(header.metadata, label)
+    beside = found.path.with_name("config.json")
+    if not configs and found.path.stem.startswith(WEIGHTS_STEM) and beside.is_file():
+        configs = {"vae": public_config(read_json(beside))}  # a VAE published as a diffusers folder of its own
+    identity = identify(header, label, has_configs=bool(configs))
+    if identity.problem or identity.kind not in ("checkpoint", "vae"):
+        return _file(found, identity)
+    shipped = family_configs(identity.family)
+    if identity.kind == "vae":
+        return _file(found, identity, {"vae": configs.get("vae", shipped["vae"])})
+    stated = configs.get("scheduler", {}).get("prediction_type")  # else what the marks in the file say
+    identity = replace(identity, prediction_type=stated or identity.prediction_type)
+    return _checkpoint(found, identity, {**shipped, **configs}, suggested_parameters(header.metadata, label))
+
+
+def _describe_folder(found: Found) -> ModelFile:
+    label = found.path.name
+    index = read_json(found.path / FOLDER_MARK)
+    if not (found.path / "unet").is_dir():
+        problem = f"{label} has no U-Net; models of other architectures are not supported yet."
+        return _file(found, Identity("checkpoint", layout="diffusers", problem=problem))
+    configs = folder_configs(found.path)
+    identity = identify_folder(index, configs, _whole_header(found, "unet"), label)
+    if identity.problem:
+        return _file(found, identity)
+    for component in ("vae", "text_encoder"):
+        _whole_header(found, component)  # tells now rather than in the middle of a job that a file is cut short
+    return _checkpoint(found, identity, configs, {})
+
+
+def _whole_header(found: Found, component: str) -> Header:
+    """The header of a component's weights, those of its shards together."""
+    tensors: dict[str, TensorInfo] = {}
+    for weights in component_weights(found.path, component):
+        tensors.update(read_header(weights).tensors)
+    return Header(tensors, {})
+
+
+def _checkpoint(found: Found, identity: Identity, configs: Configs, suggested: Mapping[str, Any]) -> ModelFile:
+    """A usable checkpoint. What the user says beside the file goes before what the file says of itself."""
+    stated = sidecar_prediction(found.sidecar) if found.sidecar is not None else ""
+    prediction = stated or identity.prediction_type
+    if prediction not in PREDICTION_TYPES:
+        problem = f'{found.path.name} predicts "{prediction}"; only {" and ".join(PREDICTION_TYPES)} are supported.'
+        return _file(found, replace(identity, problem=problem))
+    side = configs["unet"].get("sample_size")
+    if type(side) is not int or not 0 < side <= MAX_LATENT_SIDE:
+        raise UnreadableModel(f"{found.path.name} states no usable sample_size in its U-Net's config.")
+    native = side * PIXELS_OF_A_LATENT
+    scheduler = {**configs["scheduler"], "prediction_type": prediction}
+    if identity.zero_terminal_snr:
+        scheduler["rescale_betas_zero_snr"] = True
+    return replace(
+        _file(found, replace(identity, prediction_type=prediction), {**configs, "scheduler": scheduler}),
+        native_size=native,
+        suggested={"width": native, "height": native, **suggested},
+    )
+
+
+def _file(
+    found: Found, identity: Identity, configs: Configs | None = None, error: type[WebUIError] = IncompatibleModel
+) -> ModelFile:
+    mtime_ns, size = found.stamp
+    return ModelFile(
+        kind=identity.kind or found.kind,
+        name=found.path.stem,
+        path=found.path,
+        size=size,
+        mtime_ns=mtime_ns,
+        family=identity.family,
+        layout=identity.layout,
+        prediction_type=identity.prediction_type,
+        configs=configs or {},
+        preview=found.preview,
+        problem=identity.problem,
+        error=error,
+    )

@@ -1,0 +1,144 @@
+"""``Library``: the model files of this installation, found by kind and name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+
+from webui.errors import ModelNotFound, did_you_mean
+from webui.library.describe import describe
+from webui.library.formats import component_files
+from webui.library.hashes import HashCache, legacy_hash
+from webui.library.identify import KIND_TITLES
+from webui.library.model_file import ModelFile
+from webui.library.names import aliases, fold, unique_names
+from webui.library.scan import Found, scan
+
+LEGACY_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class _Index:
+    """One look at the folders. Never changed; the next look makes another."""
+
+    files: Mapping[str, tuple[ModelFile, ...]] = field(default_factory=dict)
+    by_name: Mapping[tuple[str, str], ModelFile] = field(default_factory=dict)
+    by_alias: Mapping[tuple[str, str], tuple[ModelFile, ...]] = field(default_factory=dict)
+    described: Mapping[Found, ModelFile] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+class Library:
+    """Empty until :meth:`rescan`. Readers need no lock: they take the index that is there when they come.
+
+    ``folders``: kind of model -> folders to look in, with the folders below them. What a file is decides its kind, the
+    folder only where the file does not tell; a VAE beside checkpoints is found as a VAE.
+    """
+
+    def __init__(self, folders: Mapping[str, Sequence[Path]], hash_db: Path) -> None:
+        self._folders = {kind: tuple(paths) for kind, paths in folders.items()}
+        self._hashes = HashCache(hash_db)
+        self._index = _Index()
+        self._scanning = Lock()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Sentences about what could not be looked at: missing folders, links to elsewhere."""
+        return self._index.problems
+
+    def rescan(self) -> None:
+        """Look at the folders again. Files that have not changed are not opened again."""
+        with self._scanning:
+            self._index = _look(self._folders, self._index.described)
+
+    def files(self, kind: str) -> tuple[ModelFile, ...]:
+        """All files of a kind in the order of their names, those that cannot be used with their ``problem``."""
+        return self._index.files.get(kind, ())
+
+    def find(self, kind: str, name: str, hash: str = "") -> ModelFile:
+        """The usable file that is meant by ``name``, in any case and with or without folder, suffix and "[hash]".
+
+        ``hash`` (8 digits or more of the SHA-256, or the 8 of 2022's pictures) decides between files of the same name, and
+        finds a renamed file if its hash has been computed before. Raises ``ModelNotFound`` with near matches, or the file's
+        own problem.
+        """
+        index = self._index
+        exact = index.by_name.get((kind, fold(name)))
+        candidates = (exact,) if exact is not None else index.by_alias.get((kind, fold(name)), ())
+        if not candidates and (title := re.fullmatch(r"(.*?)\s*\[([0-9a-fA-F]{8,64})\]", name.strip())):
+            return self.find(kind, title[1], hash or title[2])
+        if not candidates and re.fullmatch(r"[0-9a-fA-F]{8,64}", name.strip()):
+            candidates = self._with_hash(self.files(kind), name.strip())
+        if len(candidates) > 1 and hash:
+            candidates = self._with_hash(candidates, hash) or candidates
+        if not candidates and hash:
+            candidates = self._with_hash(self.files(kind), hash)[:1]
+        if len(candidates) > 1:
+            usable = tuple(file for file in candidates if not file.problem)
+            candidates = usable if len(usable) == 1 else candidates
+        if len(candidates) != 1:
+            raise ModelNotFound(self._why_not_found(index, kind, name, candidates))
+        if candidates[0].problem:
+            raise candidates[0].error(candidates[0].problem)
+        return candidates[0]
+
+    def hash(self, file: ModelFile) -> str:
+        """SHA-256 in 64 hex digits; of a diffusers folder, that of its U-Net's weights (of the shards' hashes, if several)."""
+        hashes = [self._hashes.sha256(path) for path in _hashed_files(file)]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+    def known_hash(self, file: ModelFile) -> str:
+        """The hash if it has been computed before, else "": asks for no work."""
+        return "" if file.path.is_dir() else self._hashes.known(file.path, file.mtime_ns, file.size)
+
+    def _with_hash(self, files: Sequence[ModelFile], digits: str) -> tuple[ModelFile, ...]:
+        known = self._hashes.paths(digits)
+        found = tuple(file for file in files if (str(file.path), file.mtime_ns, file.size) in known)
+        if found or len(digits) != LEGACY_DIGITS:
+            return found
+        plain = (file for file in files if not file.problem and file.path.is_file())
+        return tuple(file for file in plain if legacy_hash(file.path) == digits.lower())
+
+    @staticmethod
+    def _why_not_found(index: _Index, kind: str, name: str, candidates: Sequence[ModelFile]) -> str:
+        title = KIND_TITLES.get(kind, kind)
+        if candidates:
+            names = " or ".join(f'"{file.name}"' for file in candidates)
+            return f'There are several {title} files called "{name}". Say which one: {names}.'
+        for other, other_title in KIND_TITLES.items():
+            if other != kind and (other, fold(name)) in index.by_alias:
+                return f'"{name}" is no {title} but a file of kind {other_title}.'
+        hint = did_you_mean(name, [file.name for file in index.files.get(kind, ()) if not file.problem])
+        return f'There is no {title} "{name}". {hint}'
+
+
+def _look(folders: Mapping[str, Sequence[Path]], known: Mapping[Found, ModelFile]) -> _Index:
+    seen = scan(folders)
+    described = {found: known.get(found) or describe(found) for found in seen.found}
+    by_kind: dict[str, list[Found]] = defaultdict(list)
+    for found, file in described.items():
+        by_kind[file.kind].append(found)
+    files: dict[str, tuple[ModelFile, ...]] = {}
+    by_name: dict[tuple[str, str], ModelFile] = {}
+    by_alias: dict[tuple[str, str], list[ModelFile]] = defaultdict(list)
+    for kind, members in by_kind.items():
+        named = []
+        for found, name in zip(members, unique_names(members), strict=True):
+            file = replace(described[found], name=name)
+            named.append(file)
+            by_name[kind, fold(name)] = file
+            for alias in aliases(found, name):
+                by_alias[kind, alias].append(file)
+        files[kind] = tuple(sorted(named, key=lambda file: (file.name.casefold(), file.name)))
+    return _Index(
+        files, by_name, {key: tuple(entries) for key, entries in by_alias.items()}, described, tuple(seen.problems)
+    )
+
+
+def _hashed_files(file: ModelFile) -> tuple[Path, ...]:
+    return component_files(file, "unet") if file.kind == "checkpoint" else (file.path,)
