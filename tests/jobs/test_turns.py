@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webui.jobs.turns import in_turn
+
+
+@dataclass(frozen=True)
+class Job:
+    owner: str
+    sequence: int
+    resumed: bool = False
+
+
+def _names(jobs: list[Job]) -> list[str]:
+    return [f"{job.owner}{job.sequence}" for job in jobs]
+
+
+def test_owners_take_turns_and_each_keeps_the_order_of_his_jobs() -> None:
+    jobs = [Job("a", 1), Job("a", 2), Job("a", 3), Job("b", 4), Job("c", 5), Job("c", 6)]
+    assert _names(in_turn(jobs, {})) == ["a1", "b4", "c5", "a2", "c6", "a3"]
+
+
+def test_who_was_served_least_recently_comes_first() -> None:
+    jobs = [Job("a", 1), Job("b", 2), Job("c", 3), Job("new", 4)]
+    assert _names(in_turn(jobs, {"b": 3, "c": 7, "a": 9})) == ["new4", "b2", "c3", "a1"]
+
+
+def test_an_interrupted_job_goes_before_all_and_counts_as_a_turn_of_its_owner() -> None:
+    jobs = [Job("a", 1), Job("b", 2), Job("a", 3, resumed=True)]
+    assert _names(in_turn(jobs, {"b": 0})) == ["a3", "b2", "a1"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9)),
+)
+def test_every_owner_gets_as_many_turns_as_any_other_while_he_waits(
+    arrivals: list[tuple[str, bool]], last_served: dict[str, int]
+) -> None:
+    jobs = [Job(owner, sequence, resumed) for sequence, (owner, resumed) in enumerate(arrivals)]
+    ordered = in_turn(jobs, last_served)
+    assert sorted(ordered, key=lambda job: job.sequence) == jobs
+    fair = [job for job in ordered if not job.resumed]
+    assert ordered[: len(ordered) - len(fair)] == [job for job in jobs if job.resumed]
+    turns: Counter[str] = Counter()
+    for position, job in enumerate(fair):
+        turns[job.owner] += 1
+        still_waiting = {later.owner for later in fair[position + 1 :]}
+        assert all(turns[job.owner] - turns[other] <= 1 for other in still_waiting)
+        assert all(later.sequence > job.sequence for later in fair[position + 1 :] if later.owner == job.owner)
