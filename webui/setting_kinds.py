@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from webui.errors import did_you_mean
 
-MODEL_KINDS = ("checkpoint", "vae", "lora", "embedding", "hypernetwork", "upscaler")
+MODEL_KINDS = ("checkpoint", "vae", "lora", "embedding", "hypernetwork", "upscaler", "taesd", "controlnet")
 
 # where other web UIs keep what we know, so that one line of settings makes use of all of it
 WEB_UI_FOLDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
