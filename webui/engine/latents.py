@@ -83,20 +83,19 @@ def preview_jpeg(pixels: Tensor, width: int, height: int) -> bytes:
 
 
 def fit_preview(vae: AutoencoderKL) -> Tensor:
-    """Preview factors (5, 3) for a VAE of which no table is known, by least squares over pictures of plain colours.
+    """Preview factors (5, 3) for a VAE of which no table is known, by least squares over pictures of one colour each.
 
-    The encoder turns soft colour fields into latents; the factors are those that best give the colours back.
+    The encoder turns them into latents; the factors are those that best give the colours back.
     """
     generator = torch.Generator().manual_seed(0)
-    colours = torch.rand(16, 3, 4, 4, generator=generator) * 2 - 1
-    small = torch.nn.functional.interpolate(colours, size=(8, 8), mode="bilinear")
-    pictures = torch.nn.functional.interpolate(small, scale_factor=LATENT_PIXELS, mode="nearest")
+    colours = (torch.rand(64, 3, 1, 1, generator=generator) * 2 - 1).expand(-1, -1, 8, 8)
+    pictures = colours.repeat_interleave(LATENT_PIXELS, 2).repeat_interleave(LATENT_PIXELS, 3)
     with torch.inference_mode():
         posterior = vae.encode(pictures.to(device=vae.device, dtype=vae.dtype)).latent_dist
         latents = (posterior.mean * vae.config.scaling_factor).float().cpu()
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     rows = torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
-    targets = small.permute(0, 2, 3, 1).reshape(-1, 3)
+    targets = colours.permute(0, 2, 3, 1).reshape(-1, 3)
     return torch.linalg.lstsq(rows, targets).solution
 
 
