@@ -43,8 +43,8 @@ class EulerAncestralScheduler(SigmaScheduler):
 def ancestral_step(sigma_from: float, sigma_to: float, eta: float) -> tuple[float, float]:
     """(σ_down, σ_up) with σ_down² + σ_up² = σ_to²: how far to step down, and how much noise to add then.
 
-    >>> ancestral_step(1.0, 0.5, eta=1.0)
-    (0.25, 0.4330127018922193)
+    >>> [round(part, 6) for part in ancestral_step(1.0, 0.5, eta=1.0)]
+    [0.25, 0.433013]
     >>> ancestral_step(1.0, 0.5, eta=0.0)
     (0.5, 0.0)
     """

@@ -1,0 +1,136 @@
+"""One suite over the whole table: a new sampler is tested by being in it."""
+
+import pytest
+import torch
+
+from webui.domain.samplers import SAMPLERS
+from webui.domain.schedules import SCHEDULES
+from webui.engine.samplers import SCHEDULER_CLASSES, build
+from webui.errors import InvalidRequest
+
+SD1 = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+    "clip_sample": False,
+}
+CASES = [
+    pytest.param(row, schedule.name, steps, id=f"{row.name}-{schedule.name}-{steps}")
+    for row in SAMPLERS
+    for schedule in SCHEDULES
+    if row.default_schedule is not None or schedule.name == "Automatic"
+    for steps in (1, 2, 3, 7, 20)
+]
+each = pytest.mark.parametrize("row", SAMPLERS, ids=lambda row: row.name)
+
+
+def network(x, t):
+    """Guesses noise from the input and the time, unevenly."""
+    return torch.tanh(x * (1 + t / 1000)) * 0.9 + x.roll(1, -1) * 0.1
+
+
+def noise_of(seeds):
+    """A stream per picture."""
+    streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return lambda *levels: torch.cat([torch.randn(1, 4, 8, 8, generator=stream) for stream in streams])
+
+
+def run(scheduler, seeds):
+    noise = noise_of(seeds)
+    x = scheduler.begin(noise() * scheduler.init_noise_sigma, noise)
+    calls = 0
+    while not scheduler.done:
+        output = network(scheduler.scale_model_input(x), scheduler.timestep)
+        x, _ = scheduler.step(output, scheduler.timestep, x, return_dict=False)
+        calls += 1
+    return x, calls
+
+
+def test_both_tables_name_the_same_samplers():
+    assert set(SCHEDULER_CLASSES) == {row.name for row in SAMPLERS}
+
+
+@each
+def test_both_tables_tell_the_same_of_each(row):
+    cls = SCHEDULER_CLASSES[row.name]
+    assert cls.order == row.calls_per_step
+    scheduler = build(row.name, "Automatic", 8, SD1)
+    draws = []
+    x = scheduler.begin(torch.zeros(1, 4, 8, 8), noise=lambda *levels: draws.append(levels) or torch.zeros(1, 4, 8, 8))
+    while not scheduler.done:
+        x = scheduler.advance(x)
+    assert bool(draws) is row.ancestral
+    assert all(high > low for high, low in draws), "noise is asked for from a level to a lower one"
+
+
+@pytest.mark.parametrize(("row", "schedule", "steps"), CASES)
+def test_runs_and_calls_the_network_as_often_as_announced(row, schedule, steps):
+    scheduler = build(row.name, schedule, steps, SD1)
+    x, calls = run(scheduler, [0, 1])
+    assert x.isfinite().all()
+    assert x.shape == (2, 4, 8, 8)
+    assert calls == len(scheduler.timesteps)
+    if row.default_schedule is not None:  # the step to σ = 0 needs one call only
+        assert calls == steps * row.calls_per_step - (row.calls_per_step - 1)
+    assert (scheduler.timesteps.diff() < 0).all() or row.calls_per_step > 1
+    assert 0 <= scheduler.timesteps.min() <= scheduler.timesteps.max() <= 999
+
+
+@each
+def test_a_picture_is_the_same_alone_and_among_others_bit_for_bit(row):
+    together, _ = run(build(row.name, "Automatic", 5, SD1), [3, 1, 4])
+    for picture, seed in zip(together, [3, 1, 4], strict=True):
+        alone, _ = run(build(row.name, "Automatic", 5, SD1), [seed])
+        assert torch.equal(alone[0], picture)
+
+
+@each
+@pytest.mark.parametrize("steps", [150, 1000])
+def test_many_steps(row, steps):
+    scheduler = build(row.name, "Automatic", steps, SD1)
+    x = scheduler.begin(torch.ones(1, 1, 1, 1), noise=lambda *levels: torch.ones(1, 1, 1, 1))
+    while not scheduler.done:
+        x = scheduler.advance(x * 0.5)
+    assert x.isfinite().all()
+
+
+@each
+@pytest.mark.parametrize("skip", [1, 7, 19])
+def test_a_part_of_a_run_ends_where_the_whole_one_ends(row, skip):
+    whole, part = build(row.name, "Automatic", 20, SD1), build(row.name, "Automatic", 20, SD1, skip=skip)
+    if row.default_schedule is not None:
+        assert part.levels == whole.levels[skip:]
+    assert part.levels[0] < whole.levels[0]
+    assert part.levels[-1] == whole.levels[-1]
+    assert len(part.timesteps) < len(whole.timesteps)
+    x, _ = run(part, [0])
+    assert x.isfinite().all()
+
+
+@pytest.mark.parametrize(("sampler", "calls"), [("DDIM", 19), ("UniPC", 20)])
+def test_samplers_with_timesteps_of_their_own_pay_no_heed_to_the_schedule(sampler, calls):
+    automatic, karras = (build(sampler, schedule, 20, SD1) for schedule in ("Automatic", "Karras"))
+    assert automatic.levels == karras.levels
+    assert len(automatic.timesteps) == calls
+
+
+def test_automatic_is_the_samplers_own_schedule():
+    assert build("DPM++ 2M", "Automatic", 20, SD1).levels == build("DPM++ 2M", "Karras", 20, SD1).levels
+    assert build("Euler", "Automatic", 20, SD1).levels == build("Euler", "Uniform", 20, SD1).levels
+
+
+def test_aliases_options_and_near_matches():
+    scheduler = build("k_euler_a", "karras", 5, SD1, eta=0.5)
+    assert type(scheduler) is SCHEDULER_CLASSES["Euler a"]
+    assert scheduler.eta == 0.5
+    with pytest.raises(InvalidRequest, match='"Heun"'):
+        build("Huen", "Automatic", 5, SD1)
+    with pytest.raises(InvalidRequest, match='"Karras"'):
+        build("Euler", "Karas", 5, SD1)
+
+
+@pytest.mark.parametrize("skip", [-1, 5])
+def test_more_steps_than_there_are_cannot_be_left_out(skip):
+    with pytest.raises(InvalidRequest, match="left out"):
+        build("Euler", "Automatic", 5, SD1, skip=skip)
