@@ -45,6 +45,7 @@ _QUOTED = re.compile(r'("[^\\"]*(?:\\.[^\\"]*)*")\s*(?:,|$)')
 _END = re.compile(r"\s*(?:,|$)")
 _BARE = re.compile(r'\w[^:,"]+')
 _NOTE = re.compile(r"(\w[\w \-/]+): ?(.*)")
+_LONGEST_JSON = 2**15
 _STEPS_WITHIN = re.compile(r"\sSteps: \d+, ")
 
 
@@ -84,13 +85,13 @@ def _read_value(line: str, at: int) -> tuple[str | None, int]:
         except ValueError:
             return quoted[1], quoted.end()
     if line.startswith(("[", "{"), at):
-        try:
-            _, end = json.JSONDecoder().raw_decode(line, at)
+        try:  # on a part of the line: where it fails, json counts the newlines of all that it was given
+            _, length = json.JSONDecoder().raw_decode(line[at : at + _LONGEST_JSON])
         except (ValueError, RecursionError):
-            end = -1
-        after = _END.match(line, end) if end >= 0 else None
+            length = 0
+        after = _END.match(line, at + length) if length else None
         if after:
-            return line[at:end], after.end()
+            return line[at : at + length], after.end()
     text, at = _up_to_comma(line, at)
     return text or None, at
 
@@ -108,11 +109,13 @@ def _cut_parameters(lines: list[str]) -> tuple[list[str], dict[str, str]]:
         return lines[:-1], fields
     # Copied from a page, notes such as "Used embeddings: ..." follow the parameters; Dynamic Prompts appends its
     # template there.
-    for at in range(len(lines) - 2, -1, -1):
-        if lines[at].startswith("Steps:") and _NOTE.match(lines[at + 1]):
+    below = ""
+    for at in range(len(lines) - 1, -1, -1):
+        if lines[at].startswith("Steps:") and _NOTE.match(below):
             fields = read_pairs(lines[at])
             if _is_parameters(fields):
                 return lines[:at], _read_notes(lines[at + 1 :]) | fields
+        below = lines[at] if lines[at].strip() else below
     # Copied without its line breaks: everything stands on one line.
     starts = [match.start() for match in _STEPS_WITHIN.finditer(lines[-1])]
     if starts:
@@ -131,7 +134,7 @@ def _read_notes(lines: Sequence[str]) -> dict[str, str]:
         if note:
             key, line = note[1], note[2]
         notes.setdefault(key, []).append(line)
-    return {key: "\n".join(text) for key, text in notes.items()}
+    return {key: "\n".join(text) for key, text in notes.items() if key}
 
 
 def _cut_prompts(lines: Sequence[str], fields: dict[str, str]) -> tuple[str, str]:
