@@ -1,0 +1,190 @@
+// The form: number fields, what the browser keeps of it, and the helpers beside its fields.
+
+// A field for any text and a slider for the usual numbers. What the text means is judged by the server; here an
+// unusable one is only marked.
+lucid.numberField = (name, element, props, watch) => {
+  const box = element.querySelector(".number");
+  const field = element.querySelector(".number-field");
+  const range = element.querySelector(".number-range");
+  const [min, max, step, end] = ["min", "max", "step", "end"].map((key) => Number(box.dataset[key]));
+  const number = () => (field.value.trim() === "" ? NaN : Number(field.value.replace(",", ".")));
+
+  const mark = () => {
+    const value = number();
+    const usable = value >= min && value <= max && (step < 1 || step === 0.5 || Number.isInteger(value / (step || 1)));
+    field.setAttribute("aria-invalid", String(!usable));
+    if (range && !Number.isNaN(value)) {
+      range.value = value;
+      range.style.setProperty("--part", `${(100 * (range.value - min)) / (end - min)}%`);
+    }
+  };
+  const set = (text) => {
+    field.value = text;
+    props.value = String(text);
+    mark();
+  };
+  if (range) {
+    Object.assign(range, {min, max: end, step});
+    range.addEventListener("input", () => set(range.value));
+  }
+  field.addEventListener("input", () => { props.value = field.value; mark(); });
+  field.addEventListener("keydown", (event) => {
+    const way = {ArrowUp: 1, ArrowDown: -1}[event.key];
+    const value = number();
+    if (!way || Number.isNaN(value) || event.ctrlKey || event.altKey) return;
+    event.preventDefault();
+    const next = Math.min(max, Math.max(min, value + way * step * (event.shiftKey ? 10 : 1)));
+    set(String(Number(next.toFixed(6))));
+  });
+  const show = () => { field.value = props.value ?? ""; mark(); };
+  watch("value", () => { if (field.value !== props.value) show(); });
+  show();
+  lucid.fields[name] = {set, number, field};
+};
+
+// ---- kept over a reload
+
+lucid.form = {
+  ready: new Set(),
+  // Called by Gradio with all values whenever one changes; only once the kept ones are back in place.
+  keep(key, names, values) {
+    if (!this.ready.has(key)) return;
+    lucid.memory.write(key, Object.fromEntries(names.map((name, at) => [name, values[at]])));
+    document.dispatchEvent(new Event("lucid:form"));
+  },
+  kept: (key) => lucid.memory.read(key),
+  restored(key, tips) {
+    for (const [name, help] of Object.entries(tips)) {
+      const box = document.getElementById(name);
+      if (box?.classList.contains("choice")) box.title = help;
+    }
+    this.ready.add(key);
+    document.dispatchEvent(new Event("lucid:form"));
+  },
+};
+
+// ---- below the prompts: token counts, remarks, examples
+
+lucid.notes = (examples, element, props, server, trigger, watch) => {
+  const names = ["prompt", "negative_prompt"];
+  const text = (name) => document.querySelector(`#${name} textarea`)?.value ?? "";
+  const list = (items) => items.map((words) => Object.assign(document.createElement("li"), {textContent: words}));
+  const badges = {};
+  let asked = null;
+
+  const badge = (name) => {
+    badges[name] ??= Object.assign(document.createElement("span"), {className: "tokens", title: "Tokens, of 75 in each chunk"});
+    const box = document.getElementById(name);
+    if (box && badges[name].parentElement !== box) box.append(badges[name]);
+    return badges[name];
+  };
+
+  const showExamples = () => {
+    const box = element.querySelector(".examples");
+    const checkpoint = document.querySelector("#checkpoint input")?.value ?? "";
+    const known = Object.entries(examples).find(([name]) => checkpoint.startsWith(name))?.[1] ?? [];
+    box.hidden = text("prompt").trim() !== "" || known.length === 0;
+    if (box.hidden || box.dataset.of === known.join()) return;
+    box.dataset.of = known.join();
+    box.replaceChildren(box.firstElementChild, ...known.map((prompt) => {
+      const chip = Object.assign(document.createElement("button"), {type: "button", className: "chip", textContent: prompt});
+      chip.addEventListener("click", () => { lucid.chosenExample = prompt; trigger("example"); });
+      return chip;
+    }));
+  };
+
+  const read = async () => {
+    const prompts = Object.fromEntries(names.map((name) => [name, text(name)]));
+    const asking = JSON.stringify(prompts);
+    showExamples();
+    if (asking === asked) return;
+    asked = asking;
+    let told;
+    try {
+      told = await server.read(prompts);
+    } catch { // not reachable: the results panel says so; asked again at the next change
+      asked = null;
+      return;
+    }
+    if (asked !== asking) return;
+    for (const name of names) {
+      badge(name).textContent = `${told[name].tokens}/${told[name].limit}`;
+    }
+    const remarks = [
+      ...told.prompt.remarks,
+      ...told.negative_prompt.remarks.map((remark) => `Negative prompt: ${remark}`),
+    ];
+    const shown = element.querySelector(".remarks");
+    shown.replaceChildren(...list(remarks));
+    shown.hidden = remarks.length === 0;
+  };
+
+  let timer;
+  const soon = () => { clearTimeout(timer); timer = setTimeout(read, 150); };
+  document.addEventListener("lucid:form", soon);
+
+  const pasted = element.querySelector(".pasted");
+  pasted.querySelector("button").addEventListener("click", () => { pasted.hidden = true; });
+  watch("value", () => {
+    const remarks = props.value?.pasted ?? [];
+    pasted.querySelector("ul").replaceChildren(...list(remarks));
+    pasted.hidden = remarks.length === 0;
+  });
+};
+
+// ---- helpers for size and seed
+
+lucid.sizeTools = (element, trigger) => {
+  element.querySelector(".swap").addEventListener("click", () => {
+    const {width, height} = lucid.fields;
+    const [across, down] = [width.field.value, height.field.value];
+    width.set(down);
+    height.set(across);
+  });
+  for (const button of element.querySelectorAll("[data-ratio]")) {
+    button.addEventListener("click", () => trigger("ratio", {ratio: button.dataset.ratio}));
+  }
+};
+
+lucid.seedTools = (element, name) => {
+  element.querySelector(".random").addEventListener("click", () => lucid.fields[name].set("-1"));
+  element.querySelector(".reuse").addEventListener("click", () => {
+    if (lucid.shown) lucid.fields[name].set(lucid.shown.seed);
+  });
+};
+
+// ---- Ctrl+Up / Ctrl+Down in a prompt: more or less weight for the selected words
+
+lucid.weigh = (area, change) => {
+  let [start, end] = [area.selectionStart, area.selectionEnd];
+  const text = area.value;
+  if (start === end) { // the word at the cursor
+    while (start > 0 && /[^\s,()[\]:]/.test(text[start - 1])) start--;
+    while (end < text.length && /[^\s,()[\]:]/.test(text[end])) end++;
+  }
+  if (start === end) return;
+  let words = text.slice(start, end);
+  const around = text.slice(0, start).endsWith("(") && text.slice(end).match(/^:([\d.]+)\)/);
+  const within = words.match(/^\((.*):([\d.]+)\)$/s);
+  let weight = 1;
+  if (around) {
+    weight = Number(around[1]);
+    start -= 1;
+    end += around[0].length;
+  } else if (within) {
+    [words, weight] = [within[1], Number(within[2])];
+  }
+  weight = Math.round(100 * (weight + change)) / 100;
+  const replacement = weight === 1 ? words : `(${words}:${weight})`;
+  area.setSelectionRange(start, end);
+  document.execCommand("insertText", false, replacement); // the one way that leaves undo intact
+  const offset = weight === 1 ? 0 : 1;
+  area.setSelectionRange(start + offset, start + offset + words.length);
+};
+
+document.addEventListener("keydown", (event) => {
+  const change = {ArrowUp: 0.1, ArrowDown: -0.1}[event.key];
+  if (!change || !(event.ctrlKey || event.metaKey) || !event.target.closest?.(".prompt textarea")) return;
+  event.preventDefault();
+  lucid.weigh(event.target, change);
+});

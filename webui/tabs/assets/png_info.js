@@ -1,0 +1,62 @@
+// Drop, choose or paste a picture: the server reads how it was made. Nothing is stored there.
+
+lucid.pngInfo = (element, server) => {
+  const $ = (selector) => element.querySelector(selector);
+  let infotext = "";
+
+  const read = async (file) => {
+    const data = await new Promise((resolve) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(String(reader.result).split(",", 2)[1] ?? "");
+      reader.readAsDataURL(file);
+    });
+    try {
+      return await server.read({data});
+    } catch {
+      return {error: "The server is not reachable. Try again in a moment."};
+    }
+  };
+
+  const show = async (file) => {
+    const img = $(".drop img");
+    URL.revokeObjectURL(img.src);
+    img.src = URL.createObjectURL(file);
+    img.hidden = false;
+    $(".hint").hidden = true;
+    const told = await read(file);
+    infotext = told.infotext ?? "";
+    $(".alert").hidden = !told.error;
+    $(".alert").textContent = told.error ?? "";
+    $(".source").hidden = Boolean(told.error);
+    $(".source").textContent = told.source ?? "";
+    $(".infotext").hidden = $(".facts-actions").hidden = infotext === "";
+    $(".infotext").textContent = infotext;
+  };
+
+  const pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
+  $("input").addEventListener("change", (event) => {
+    if (event.target.files[0]) show(event.target.files[0]);
+    event.target.value = "";
+  });
+  $(".drop").addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") $("input").click(); });
+  $(".copy").addEventListener("click", (event) => lucid.copy(infotext, event.currentTarget));
+  $(".send").addEventListener("click", () => lucid.send("txt2img", infotext));
+  document.addEventListener("paste", (event) => {
+    const file = pictureIn(event.clipboardData);
+    if (file && element.offsetParent !== null) show(file);
+  });
+
+  // A picture dropped anywhere: here it is shown; on another tab its parameters go into that tab's form.
+  document.addEventListener("dragover", (event) => {
+    if ([...(event.dataTransfer?.types ?? [])].includes("Files")) event.preventDefault();
+  });
+  document.addEventListener("drop", async (event) => {
+    const file = pictureIn(event.dataTransfer);
+    if (!file) return;
+    event.preventDefault();
+    if (element.offsetParent !== null) return show(file);
+    const told = await read(file);
+    if (told.infotext) lucid.send("txt2img", told.infotext);
+    else lucid.activePanel()?.say(told.error ?? told.source);
+  });
+};

@@ -1,0 +1,114 @@
+// The page around the tabs: memory of the browser, colours, tabs, shortcuts. Everything of ours is in `lucid`; each of its
+// functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
+window.lucid = {fields: {}, panels: {}, doors: {}, shown: null};
+
+// What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
+// with what the last one had. Private windows may refuse storage: then nothing is remembered.
+lucid.memory = {
+  read(key) {
+    for (const store of ["sessionStorage", "localStorage"]) {
+      try {
+        const text = window[store].getItem(key);
+        if (text !== null) return JSON.parse(text);
+      } catch { /* refused or damaged: as if empty */ }
+    }
+    return null;
+  },
+  write(key, value, stores = ["sessionStorage", "localStorage"]) {
+    for (const store of stores) {
+      try { window[store].setItem(key, JSON.stringify(value)); } catch { /* refused or full */ }
+    }
+  },
+};
+
+// ---- colours: as the system, or as chosen here
+
+lucid.colours = {
+  mode: lucid.memory.read("lucid.colours") || "system",
+  apply() {
+    const dark = this.mode === "dark" || (this.mode === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+    if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+    document.documentElement.style.colorScheme = dark ? "dark" : "light";
+  },
+  choose(mode) {
+    this.mode = mode;
+    lucid.memory.write("lucid.colours", mode);
+    this.apply();
+  },
+};
+lucid.colours.apply();
+// Gradio sets the class itself when the system changes.
+new MutationObserver(() => lucid.colours.apply()).observe(document.body, {attributes: true, attributeFilter: ["class"]});
+
+lucid.theme = (element) => {
+  const button = element.querySelector("button");
+  const looks = {system: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"]};
+  const show = () => {
+    const [sign, words] = looks[lucid.colours.mode];
+    button.textContent = sign;
+    button.title = `Colours: ${words}`;
+    button.setAttribute("aria-label", button.title);
+  };
+  button.addEventListener("click", () => {
+    const order = ["system", "light", "dark"];
+    lucid.colours.choose(order[(order.indexOf(lucid.colours.mode) + 1) % order.length]);
+    show();
+  });
+  show();
+};
+
+// ---- between tabs
+
+lucid.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
+
+// The place where a tab receives an infotext.
+lucid.door = (name, trigger) => { lucid.doors[name] = (text) => trigger("arrive", {text}); };
+
+lucid.send = (name, text) => {
+  lucid.openTab(name);
+  lucid.doors[name]?.(text);
+};
+
+lucid.copy = async (text, button) => {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no clipboard outside https and localhost
+    const area = Object.assign(document.createElement("textarea"), {value: text});
+    (button.closest("dialog") || document.body).append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const words = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = words; }, 1200);
+};
+
+// ---- buttons and keys
+
+lucid.actions = (element, trigger) => {
+  const on = (id, act) => element.querySelector(`#${id}`).addEventListener("click", act);
+  on("generate", () => {
+    lucid.activePanel()?.asking();
+    trigger("generate");
+  });
+  on("paste", () => trigger("paste"));
+  on("stop", () => lucid.activePanel()?.stop());
+  on("skip", () => lucid.activePanel()?.skip());
+};
+
+// The results panel that can be seen, if any.
+lucid.activePanel = () => Object.values(lucid.panels).find((panel) => panel.element.offsetParent !== null);
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+  const press = (id) => {
+    const button = document.getElementById(id);
+    if (!button || button.disabled || button.offsetParent === null) return;
+    event.preventDefault();
+    button.click();
+  };
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("generate");
+  else if (event.key === "Enter" && event.altKey) press("skip");
+  else if (event.key === "Escape" && document.activeElement?.getAttribute("aria-expanded") !== "true") press("stop");
+}, true);

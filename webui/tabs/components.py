@@ -1,0 +1,137 @@
+"""Form widgets, generated from ``PARAMETERS``, and their values -> ``GenerationRequest``.
+
+Every widget answers to the name of its parameter. Handlers take their inputs as a *set*, so Gradio hands over a dict of
+widget -> value, and nothing depends on the order of widgets. Values come as the browser sent them (``preprocess=False``),
+so that whatever was typed is judged in one place, by the request itself, with a sentence that names the field.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
+
+LOCAL_OWNER = "local"
+
+
+def owner_of(request: gr.Request | None) -> str:
+    """Whose jobs the asker sees. There are no accounts yet: everybody at this server is "local"."""
+    return LOCAL_OWNER
+
+
+def asset(name: str) -> str:
+    """The text of a file in ``tabs/assets``."""
+    return resources.files("webui.tabs").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def typed(parameter: Parameter, value: Any) -> Any:
+    """What was typed, as the parameter's type if it can be read so; else unchanged, for the request to refuse.
+
+    >>> typed(PARAMETERS["steps"], " 30 "), typed(PARAMETERS["cfg_scale"], "7,5"), typed(PARAMETERS["steps"], "many")
+    (30, 7.5, 'many')
+    """
+    if value is None and parameter.type is str:  # a dropdown that nothing can be chosen from
+        return ""
+    if not isinstance(value, str) or parameter.type is str:
+        return value
+    text = value.strip()
+    try:
+        return int(text) if parameter.type is int else float(text.replace(",", "."))
+    except ValueError:
+        return text
+
+
+def written(value: Any) -> Any:
+    """A parameter's value as its widget shows it. Numbers are text: JavaScript would round whole ones beyond 2**53.
+
+    >>> written(7.0), written(2**60), written(2.5), written("Euler a")
+    ('7', '1152921504606846976', '2.5', 'Euler a')
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
+def number_field(name: str, value: Any = None, slider: bool = True) -> gr.HTML:
+    """A field to type a number in and, where the parameter is bounded, a slider. The value is text.
+
+    Gradio's own slider cannot hold a value beyond its end and silently moves it there; here the slider ends at
+    ``slider_maximum`` while the field takes anything, and the request says what is wrong with it.
+    """
+    parameter = PARAMETERS[name]
+    end = parameter.slider_maximum if parameter.slider_maximum is not None else parameter.maximum
+    bounds = {"min": parameter.minimum, "max": parameter.maximum, "step": parameter.step, "end": end}
+    data = " ".join(f'data-{key}="{bound:.17g}"' for key, bound in bounds.items() if bound is not None)
+    label, field_id = html.escape(parameter.label), f"{name}-field"
+    keyboard = "numeric" if parameter.type is int and parameter.minimum != -1 else "text"
+    range_input = (
+        f'<input class="number-range" type="range" tabindex="-1" aria-label="{label}, slider">' if slider else ""
+    )
+    return gr.HTML(
+        value=written(parameter.default if value is None else value),
+        label=parameter.label,
+        html_template=f"""<div class="number" title="{html.escape(parameter.help)}" {data}>
+            <label for="{field_id}">{label}</label>
+            <input id="{field_id}" class="number-field" inputmode="{keyboard}" autocomplete="off" spellcheck="false">
+            {range_input}</div>""",
+        js_on_load=f"lucid.numberField({name!r}, element, props, watch)",
+        elem_id=name,
+        elem_classes="number-block",
+        apply_default_css=False,
+    )
+
+
+def choice_field(name: str, choices: Iterable[str], value: str | None = None) -> gr.Dropdown:
+    """A dropdown. ``value`` is the parameter's default unless given; one that is no choice leaves it empty."""
+    parameter, choices = PARAMETERS[name], list(choices)
+    value = parameter.default if value is None else value
+    return gr.Dropdown(
+        choices,
+        value=value if value in choices else None,
+        label=parameter.label,
+        elem_id=name,
+        elem_classes="choice",
+    )
+
+
+def widget_html(template: str, elem_id: str, js_on_load: str, **more: Any) -> gr.HTML:
+    """A piece of the page of our own: a template in ``assets`` and the function in ``assets/*.js`` that enlivens it."""
+    return gr.HTML(html_template=template, elem_id=elem_id, js_on_load=js_on_load, apply_default_css=False, **more)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The widgets of one tab, by parameter name."""
+
+    widgets: Mapping[str, Component]
+
+    def values(self, inputs: Mapping[Component, Any]) -> dict[str, Any]:
+        """What the widgets hold, by parameter name, in the parameters' types where readable."""
+        return {name: typed(PARAMETERS[name], inputs[widget]) for name, widget in self.widgets.items()}
+
+    def request(self, inputs: Mapping[Component, Any]) -> GenerationRequest:
+        """Raises ``InvalidRequest``, which names the field."""
+        return GenerationRequest(**self.values(inputs))
+
+    def show(self, values: Mapping[str, Any]) -> dict[Component, Any]:
+        """Widget updates that show these values; names without a widget are left out."""
+        return {self.widgets[name]: written(value) for name, value in values.items() if name in self.widgets}
+
+    def keep(self, key: str, also: Mapping[str, Component]) -> None:
+        """Keep the form in the browser under ``key`` whenever something changes; ``also``: widgets of no parameter."""
+        kept = {**self.widgets, **also}
+        gr.on(
+            [widget.change for widget in kept.values()],  # type: ignore[attr-defined]
+            fn=None,
+            js=f"(...values) => {{ lucid.form.keep({json.dumps(key)}, {json.dumps(list(kept))}, values); return []; }}",
+            inputs=list(kept.values()),  # in the order of the names: both are read from `kept`
+            queue=False,
+        )

@@ -1,0 +1,90 @@
+"""The page: models on top, one tab after another below. ``TABS`` is the list of tabs; a new one is a file and its row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from webui.runtime import Runtime
+from webui.tabs import history, models, png_info, txt2img
+from webui.tabs.components import asset, widget_html
+from webui.tabs.pictures import OnlyOwnFiles, routes
+
+TABS = (txt2img, png_info, history)
+TITLE = "Lucid"
+
+_SCRIPTS = ("shell.js", "form.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js")
+_FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
+_MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+_UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it
+
+
+def build(runtime: Runtime) -> gr.Blocks:
+    """The whole page for one runtime. Serve it with :func:`mount_options`."""
+    with gr.Blocks(
+        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(_UPLOADS_KEPT, _UPLOADS_KEPT)
+    ) as blocks:
+        with gr.Row(elem_id="top", elem_classes="top"):
+            widget_html(asset("brand.html"), "brand", "")
+            with gr.Row(elem_classes="models"):
+                bar = models.build(runtime)
+            widget_html(asset("theme.html"), "theme", "lucid.theme(element)")
+        with gr.Tabs(elem_id="tabs"):
+            for tab in TABS:
+                with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab-{tab.NAME}"):
+                    tab.build(runtime, bar)
+    return blocks
+
+
+def mount_options(runtime: Runtime) -> dict[str, Any]:
+    """What ``gr.mount_gradio_app`` must be told besides the application, the blocks and the path.
+
+    Nothing is asked of other servers (fonts, scripts, telemetry), and no file but the asker's pictures is served.
+    """
+    scripts = "\n".join(asset(name) for name in _SCRIPTS)
+    return {
+        "theme": _theme(),
+        "css": asset("page.css") + asset("results.css"),
+        "head": f"<script>{scripts}</script>",
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "allowed_paths": [],
+        "show_error": False,
+        "max_file_size": "64mb",
+        "app_kwargs": {"routes": routes(runtime), "middleware": [Middleware(OnlyOwnFiles)]},
+    }
+
+
+def _theme() -> gr.themes.Base:
+    theme = gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        secondary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        radius_size=gr.themes.sizes.radius_md,
+        text_size=gr.themes.sizes.text_md,
+        font=_FONTS,
+        font_mono=_MONOSPACE,
+    )
+    return theme.set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="1px",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_800",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_text_color="white",
+    )

@@ -1,0 +1,61 @@
+"""An infotext into the form: the arrow under Generate, "send to txt2img", a dropped picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from webui.domain.infotext import parse, to_request
+from webui.domain.request import GenerationRequest
+from webui.errors import InvalidRequest, ModelNotFound, WebUIError
+from webui.runtime import VAE_CHOICES, Runtime
+
+_UNUSED_SHOWN = 12
+
+
+def pasted(runtime: Runtime, text: str, current: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The form's new values by parameter name, and a remark on each thing that could not be taken over.
+
+    ``current`` is what the form holds, by parameter name; what cannot be used of it does not stand in the way.
+    """
+    base = _usable(current)
+    request, unused, remarks = to_request(parse(text), base)
+    notes = list(remarks)
+    request, missing = _with_models_here(runtime, request, base)
+    notes += missing
+    if unused:
+        named = ", ".join(list(unused)[:_UNUSED_SHOWN])
+        more = f" and {len(unused) - _UNUSED_SHOWN} more" if len(unused) > _UNUSED_SHOWN else ""
+        notes.append(f"Not taken over, for want of a field: {named}{more}.")
+    return dataclasses.asdict(request), notes
+
+
+def _usable(current: Mapping[str, Any]) -> GenerationRequest:
+    """The form as a request, without what is not yet a value ("" in a number field)."""
+    request = GenerationRequest()
+    for name, value in current.items():
+        try:
+            request = dataclasses.replace(request, **{name: value})
+        except InvalidRequest:
+            continue
+    return request
+
+
+def _with_models_here(
+    runtime: Runtime, request: GenerationRequest, base: GenerationRequest
+) -> tuple[GenerationRequest, list[str]]:
+    """The request with its models as they are called here (found by hash if renamed), or those of ``base``."""
+    notes = []
+    for kind, words in (("checkpoint", ("",)), ("vae", VAE_CHOICES)):
+        name, sha256 = getattr(request, kind), getattr(request, f"{kind}_hash")
+        if name in words and not sha256:
+            continue
+        try:
+            found = runtime.library.find(kind, name, sha256).name
+        except WebUIError as error:
+            kept = getattr(base, kind) or "the default one"
+            notes.append(f"{error} Kept {kept}." if isinstance(error, ModelNotFound) else str(error))
+            found = getattr(base, kind)
+        request = dataclasses.replace(request, **{kind: found, f"{kind}_hash": ""})
+    return request, notes
