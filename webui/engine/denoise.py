@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from webui.engine.guidance import Network, guided_prediction
-from webui.engine.schedulers.base import Noise, Scheduler
+from webui.engine.schedulers.solver import Noise, Solver
 from webui.errors import NumericalFailure
 
 
@@ -30,7 +30,7 @@ class Denoised:
 
 def denoise(
     network: Network,
-    scheduler: Scheduler,
+    scheduler: Solver,
     latents: Tensor,
     noise: Noise,
     cond: Tensor,

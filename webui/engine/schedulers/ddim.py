@@ -8,7 +8,7 @@ from math import sqrt
 
 from torch import Tensor
 
-from webui.engine.schedulers.base import Algorithm, Noise
+from webui.engine.schedulers.solver import Algorithm, Noise
 from webui.engine.schedulers.timestep_space import TimestepScheduler
 
 

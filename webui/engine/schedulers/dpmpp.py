@@ -8,8 +8,8 @@ from math import log
 
 from torch import Tensor
 
-from webui.engine.schedulers.base import Algorithm, Noise
 from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.solver import Algorithm, Noise
 
 
 class DPMpp2MScheduler(SigmaScheduler):

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from webui.engine.schedulers.base import Algorithm, Noise
 from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.solver import Algorithm, Noise
 
 
 class HeunScheduler(SigmaScheduler):

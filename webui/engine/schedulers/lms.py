@@ -9,8 +9,8 @@ from math import prod, sqrt
 
 from torch import Tensor
 
-from webui.engine.schedulers.base import Algorithm, Noise
 from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.solver import Algorithm, Noise
 
 
 class LMSScheduler(SigmaScheduler):

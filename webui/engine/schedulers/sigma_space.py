@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from webui.domain.schedules import Schedule, find_schedule
-from webui.engine.schedulers.base import Noise, Scheduler, falling
+from webui.engine.schedulers.base import Scheduler
+from webui.engine.schedulers.solver import Noise, falling
 
 UNIFORM = find_schedule("Uniform")
 

@@ -9,7 +9,8 @@ from math import exp, expm1, log1p, sqrt
 import torch
 
 from webui.domain.schedules import Schedule
-from webui.engine.schedulers.base import Scheduler, falling
+from webui.engine.schedulers.base import Scheduler
+from webui.engine.schedulers.solver import falling
 
 
 class TimestepScheduler(Scheduler):

@@ -9,7 +9,7 @@ from math import expm1, factorial, log
 import torch
 from torch import Tensor
 
-from webui.engine.schedulers.base import Algorithm, Noise
+from webui.engine.schedulers.solver import Algorithm, Noise
 from webui.engine.schedulers.timestep_space import TimestepScheduler
 
 
