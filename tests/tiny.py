@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from webui.library.original_layout import original_names
 from webui.training.original_layout import export_single_file
 
 TINY_CONFIGS: dict[str, dict[str, Any]] = {
@@ -74,4 +77,13 @@ def write_tiny_checkpoint(path: Path, seed: int = 0, **scheduler: Any) -> Path:
     states = {name: component.state_dict() for name, component in tiny_components(seed).items()}
     configs = {**TINY_CONFIGS, "scheduler": {**TINY_CONFIGS["scheduler"], **scheduler}}
     export_single_file(path, **states, configs=configs, dtype=torch.float32)
+    return path
+
+
+def write_tiny_vae(path: Path, seed: int = 0) -> Path:
+    """The VAE of :func:`tiny_components` alone, as VAE files are published: bare original names. With its config."""
+    state = tiny_components(seed)["vae"].state_dict()
+    names = original_names("vae", state)
+    tensors = {names[key]: tensor.contiguous() for key, tensor in state.items()}
+    save_file(tensors, path, {"lucid.configs": json.dumps({"vae": TINY_CONFIGS["vae"]})})
     return path

@@ -135,7 +135,7 @@ class Runtime:
             checkpoint=checkpoint.name,
             vae=self._vae_name(request),
             seed=_drawn(request.seed),
-            variation_seed=_drawn(request.variation_seed),
+            variation_seed=_drawn(request.variation_seed) if request.variation_strength else -1,
         )
         resolved.picture(resolved.picture_count - 1)  # refuses a seed so large that the last picture's is out of range
         return resolved
@@ -214,7 +214,7 @@ class Runtime:
             )
 
             def run(assignment: Assignment) -> Any:
-                return tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=f"lucid-{__version__}")
+                return tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=__version__)
 
             return run
 

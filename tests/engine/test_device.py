@@ -25,7 +25,12 @@ PLAIN = Hardware()
 )
 def test_device_and_precision_follow_the_hardware(hardware, asked, device, network, vae, per_call):
     chosen = choose_compute(asked, "auto", hardware)
-    assert (str(chosen.device), chosen.network, chosen.vae, chosen.pictures_per_call) == (device, network, vae, per_call)
+    assert (str(chosen.device), chosen.network, chosen.vae, chosen.pictures_per_call) == (
+        device,
+        network,
+        vae,
+        per_call,
+    )
 
 
 def test_a_named_precision_is_obeyed():
