@@ -67,9 +67,7 @@ class GenerationRequest:
         step=1,
         slider_maximum=150,
     )
-    sampler: str = _parameter(
-        "DPM++ 2M", "Sampling method", "How predicted noise is subtracted.", infotext="Sampler"
-    )
+    sampler: str = _parameter("DPM++ 2M", "Sampling method", "How predicted noise is subtracted.", infotext="Sampler")
     schedule: str = _parameter(
         "Automatic",
         "Schedule type",
@@ -131,9 +129,7 @@ class GenerationRequest:
         "The decoder. Automatic takes a file named like the checkpoint, else the checkpoint's own.",
         infotext="VAE",
     )
-    vae_hash: str = _parameter(
-        "", "VAE hash", "First 10 hex digits of the file's SHA-256.", infotext="VAE hash"
-    )
+    vae_hash: str = _parameter("", "VAE hash", "First 10 hex digits of the file's SHA-256.", infotext="VAE hash")
     variation_seed: int = _parameter(
         -1,
         "Variation seed",
@@ -236,9 +232,7 @@ def _checked(parameter: Parameter, value: Any) -> Any:
         noun = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[wanted]
         raise InvalidRequest(f"{label} must be {noun}, not {value!r}.", parameter.name)
     if parameter.choices is not None and value not in parameter.choices:
-        raise InvalidRequest(
-            f"{label} must be one of {', '.join(parameter.choices)}, not {value!r}.", parameter.name
-        )
+        raise InvalidRequest(f"{label} must be one of {', '.join(parameter.choices)}, not {value!r}.", parameter.name)
     low, high = parameter.minimum, parameter.maximum
     # "not (a <= b)" also refuses NaN
     if (low is not None and not value >= low) or (high is not None and not value <= high):
