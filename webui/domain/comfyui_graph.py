@@ -138,11 +138,10 @@ def _texts(graph: Graph, value: Any, side: str) -> str:
         if found:
             texts += found
         elif "positive" in node and "negative" in node:  # one node for both: ControlNet, or a loader with prompts
-            branch = ("positive", "negative")[link[1]] if link[1] in (0, 1) else side
-            if isinstance(node[branch], str):
-                texts.append(node[branch])
+            if isinstance(node.get(side), str):
+                texts.append(node[side])
             else:
-                waiting.append(node[branch])
+                waiting.append(node[("positive", "negative")[link[1]] if link[1] in (0, 1) else side])
         else:
             waiting += [above for name, above in node.items() if name not in _NO_CONDITIONING]
     return ", ".join(text for text in dict.fromkeys(texts) if text.strip())

@@ -89,7 +89,9 @@ def sampler_and_schedule(sampler: Any, schedule: Any = None) -> dict[str, Any]:
     >>> sampler_and_schedule("dpmpp_2m_k")["Schedule type"]  # InvokeAI
     'Karras'
     """
-    name, schedule = plain_text(sampler).casefold().removeprefix("k_").removesuffix("_gpu"), plain_text(schedule)
+    name, schedule = plain_text(sampler).casefold().removesuffix("_gpu"), plain_text(schedule)
+    for prefix in ("k_", "sample_"):  # InvokeAI's and NovelAI's, and that of ComfyUI's first weeks
+        name = name.removeprefix(prefix)
     for suffix in ("_karras", "_k"):
         if not schedule and name.endswith(suffix):
             name, schedule = name.removesuffix(suffix), "karras"
