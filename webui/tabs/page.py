@@ -16,6 +16,7 @@ TABS = (txt2img, png_info, history)
 TITLE = "Lucid"
 
 _SCRIPTS = ("shell.js", "form.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js")
+_STYLES = ("page.css", "results.css")
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it
@@ -43,11 +44,11 @@ def mount_options(runtime: Runtime) -> dict[str, Any]:
 
     Nothing is asked of other servers (fonts, scripts, telemetry), and no file but the asker's pictures is served.
     """
-    scripts = "\n".join(asset(name) for name in _SCRIPTS)
+    scripts, styles = ("\n".join(asset(name) for name in names) for names in (_SCRIPTS, _STYLES))
     return {
         "theme": _theme(),
-        "css": asset("page.css") + asset("results.css"),
-        "head": f"<script>{scripts}</script>",
+        # not as "css": Gradio would put its own class before each selector, which our media queries do not survive
+        "head": f"<style>{styles}</style><script>{scripts}</script>",
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

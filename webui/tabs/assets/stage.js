@@ -30,6 +30,7 @@ lucid.viewer = (() => {
     $(".gone").hidden = !$("img").hidden;
     $("img").src = picture.missing ? "" : picture.address;
     $("img").alt = lucid.describe(picture);
+    $("img").style.maxWidth = `${Math.max(512, 2 * picture.width)}px`; // enlarged further, a small picture is only mist
     lucid.offer($(".viewer-side"), picture);
     $(".download").hidden = picture.missing ?? false;
     $(".viewer-place").textContent = pictures.length > 1 ? `${at + 1} of ${pictures.length}` : "";
