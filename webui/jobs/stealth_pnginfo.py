@@ -53,7 +53,7 @@ def _text(pixels: np.ndarray[Any, Any], channels: tuple[int, ...], packed: bool)
             data = unpacking.decompress(data, _MOST_BYTES)
         except zlib.error:
             return ""
-        if unpacking.unconsumed_tail:
+        if not unpacking.eof:  # cut short, or a bomb
             return ""
     return data.decode("utf-8", "ignore")
 
