@@ -23,7 +23,6 @@ from webui.library.scan import FOLDER_MARK, Found
 
 PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
-WEIGHTS_STEM = "diffusion_pytorch_model"  # what every network is called in a diffusers folder
 MAX_LATENT_SIDE = 8192
 
 
@@ -44,9 +43,8 @@ def describe(found: Found) -> ModelFile:
 def _describe_file(found: Found, header: Header) -> ModelFile:
     label = found.path.name
     configs: Configs = embedded_configs(header.metadata, label)
-    beside = found.path.with_name("config.json")
-    if not configs and found.path.stem.startswith(WEIGHTS_STEM) and beside.is_file():
-        configs = {"vae": public_config(read_json(beside))}  # a VAE published as a diffusers folder of its own
+    if not configs and found.sidecar is not None and found.sidecar.suffix == ".json":
+        configs = {"vae": public_config(read_json(found.sidecar))}  # a VAE published as a diffusers folder of its own
     identity = identify(header, label, has_configs=bool(configs))
     if identity.problem or identity.kind not in ("checkpoint", "vae"):
         return _file(found, identity)

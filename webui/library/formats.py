@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from webui.errors import UnreadableModel
 from webui.library.model_file import ModelFile
@@ -36,8 +36,7 @@ _BITS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """``dtype`` is safetensors' name of it: "F16", "BF16", "F32" ..."""
 
     shape: tuple[int, ...]
@@ -161,7 +160,9 @@ def readable_size(size: int) -> str:
 def _parse(path: Path, text: bytes) -> tuple[dict[str, TensorInfo], dict[str, str], int]:
     """Tensors, metadata, and the bytes that the tensors take together."""
     fields = parse_json(text, f"The header of {path.name}")
-    metadata = fields.pop("__metadata__", None) or {}
+    metadata = fields.pop("__metadata__", None)
+    if metadata is None:
+        metadata = {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise UnreadableModel(f"The metadata of {path.name} is not text, so the file is damaged.")
     tensors: dict[str, TensorInfo] = {}
@@ -169,12 +170,14 @@ def _parse(path: Path, text: bytes) -> tuple[dict[str, TensorInfo], dict[str, st
     for name, entry in fields.items():
         try:
             dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            numbers = [begin, end, *shape]
             sound = (
                 len(entry) == 3
                 and type(shape) is list
                 and len(shape) <= MAX_DIMENSIONS
-                # type() and not isinstance(): True is an int
-                and all(type(number) is int and 0 <= number < 2**63 for number in (*shape, begin, end))
+                and {*map(type, numbers)} == {int}  # type() and not isinstance(): True is an int
+                and min(numbers) >= 0
+                and max(numbers) < 2**63
                 and (end - begin) * 8 == prod(shape) * _BITS[dtype]
             )
         except (KeyError, TypeError, ValueError):

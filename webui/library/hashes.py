@@ -6,13 +6,10 @@ The first ten hex digits are the short hash that stands in pictures ("Model hash
 from __future__ import annotations
 
 import hashlib
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 from webui.errors import UnreadableModel
+from webui.library.cache_database import CacheDatabase
 
 _CHUNK = 1 << 20
 _TABLE = """CREATE TABLE IF NOT EXISTS hashes
@@ -20,14 +17,10 @@ _TABLE = """CREATE TABLE IF NOT EXISTS hashes
 
 
 class HashCache:
-    """Hashes by (path, time of change, size), in SQLite. May be used from several threads and processes at once.
+    """Hashes by (path, time of change, size). May be used from several threads and processes at once."""
 
-    A database that cannot be written or read (read-only disk, locked, damaged) costs time, not the answer: the file is then
-    hashed each time.
-    """
-
-    def __init__(self, database: Path) -> None:
-        self._database = database
+    def __init__(self, db_path: Path) -> None:
+        self._database = CacheDatabase(db_path, _TABLE)
 
     def sha256(self, path: Path) -> str:
         """64 hex digits. A file that cannot be read raises ``UnreadableModel``."""
@@ -40,47 +33,23 @@ class HashCache:
             after = path.stat()
         except OSError as error:
             raise UnreadableModel(f"{path.name} cannot be read: {error.strerror or error}.") from error
-        if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
-            self._remember(path, after, digest)
+        stamp = (before.st_mtime_ns, before.st_size)
+        if stamp == (after.st_mtime_ns, after.st_size):  # else it was written to in the meantime
+            self._database.write("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", [(str(path), *stamp, digest)])
         return digest
 
     def known(self, path: Path, mtime_ns: int, size: int) -> str:
         """The hash if it has been computed before for the file as it is now, else ""."""
-        rows = self._rows(
+        rows = self._database.rows(
             "SELECT sha256 FROM hashes WHERE path = ? AND mtime_ns = ? AND size = ?", (str(path), mtime_ns, size)
         )
         return str(rows[0][0]) if rows else ""
 
     def paths(self, beginning: str) -> set[tuple[str, int, int]]:
         """(path, mtime_ns, size) of the files known to have a hash that begins so; they may have changed since."""
-        return set(self._rows("SELECT path, mtime_ns, size FROM hashes WHERE substr(sha256, 1, ?) = ?",
-                              (len(beginning), beginning.lower())))  # fmt: skip
-
-    def _remember(self, path: Path, status: os.stat_result, digest: str) -> None:
-        try:
-            with self._connection() as connection, connection:
-                connection.execute(
-                    "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)",
-                    (str(path), status.st_mtime_ns, status.st_size, digest),
-                )
-        except (sqlite3.Error, OSError):  # see the class: works on without remembering
-            return
-
-    def _rows(self, query: str, values: tuple[str | int, ...]) -> list[tuple[str, int, int]]:
-        try:
-            with self._connection() as connection:
-                return connection.execute(query, values).fetchall()
-        except (sqlite3.Error, OSError):  # see the class: as if nothing were known
-            return []
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own for each use: rare, cheap beside hashing, and needs no lock between threads."""
-        self._database.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._database, timeout=1.0)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(_TABLE)
-            yield connection
+        query = "SELECT path, mtime_ns, size FROM hashes WHERE substr(sha256, 1, ?) = ?"
+        rows = self._database.rows(query, (len(beginning), beginning.lower()))
+        return {(str(path), int(mtime_ns), int(size)) for path, mtime_ns, size in rows}
 
 
 def legacy_hash(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from webui.errors import ModelNotFound, did_you_mean
-from webui.library.describe import describe
+from webui.library.descriptions import Descriptions
 from webui.library.formats import component_files
 from webui.library.hashes import HashCache, legacy_hash
 from webui.library.identify import KIND_TITLES
@@ -34,7 +34,9 @@ class _Index:
 
 
 class Library:
-    """Empty until :meth:`rescan`. Readers need no lock: they take the index that is there when they come.
+    """Empty until :meth:`rescan`. ``hash_db`` remembers hashes and descriptions.
+
+    Readers need no lock: they take the index that is there when they come.
 
     ``folders``: kind of model -> folders to look in, with the folders below them. What a file is decides its kind, the
     folder only where the file does not tell; a VAE beside checkpoints is found as a VAE.
@@ -43,6 +45,7 @@ class Library:
     def __init__(self, folders: Mapping[str, Sequence[Path]], hash_db: Path) -> None:
         self._folders = {kind: tuple(paths) for kind, paths in folders.items()}
         self._hashes = HashCache(hash_db)
+        self._descriptions = Descriptions(hash_db)
         self._index = _Index()
         self._scanning = Lock()
 
@@ -54,7 +57,9 @@ class Library:
     def rescan(self) -> None:
         """Look at the folders again. Files that have not changed are not opened again."""
         with self._scanning:
-            self._index = _look(self._folders, self._index.described)
+            seen = scan(self._folders)
+            described = self._descriptions.of(seen.found, self._index.described)
+            self._index = _indexed(described, tuple(seen.problems))
 
     def files(self, kind: str) -> tuple[ModelFile, ...]:
         """All files of a kind in the order of their names, those that cannot be used with their ``problem``."""
@@ -117,9 +122,7 @@ class Library:
         return f'There is no {title} "{name}". {hint}'
 
 
-def _look(folders: Mapping[str, Sequence[Path]], known: Mapping[Found, ModelFile]) -> _Index:
-    seen = scan(folders)
-    described = {found: known.get(found) or describe(found) for found in seen.found}
+def _indexed(described: Mapping[Found, ModelFile], problems: tuple[str, ...]) -> _Index:
     by_kind: dict[str, list[Found]] = defaultdict(list)
     for found, file in described.items():
         by_kind[file.kind].append(found)
@@ -135,9 +138,7 @@ def _look(folders: Mapping[str, Sequence[Path]], known: Mapping[Found, ModelFile
             for alias in aliases(found, name):
                 by_alias[kind, alias].append(file)
         files[kind] = tuple(sorted(named, key=lambda file: (file.name.casefold(), file.name)))
-    return _Index(
-        files, by_name, {key: tuple(entries) for key, entries in by_alias.items()}, described, tuple(seen.problems)
-    )
+    return _Index(files, by_name, {key: tuple(same) for key, same in by_alias.items()}, described, problems)
 
 
 def _hashed_files(file: ModelFile) -> tuple[Path, ...]:

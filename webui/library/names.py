@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from webui.library.formats import PICKLE_SUFFIXES
-from webui.library.scan import Found
-
-_GENERIC_STEMS = ("diffusion_pytorch_model", "model")  # what every file in a diffusers folder is called
+from webui.library.scan import DIFFUSERS_STEMS, Found
 
 
 def unique_names(files: Sequence[Found]) -> list[str]:
@@ -58,7 +56,7 @@ def fold(name: str) -> str:
 def _possible_names(found: Found) -> Iterator[str]:
     suffixless = _without_suffix(found)
     stem = suffixless.rpartition("/")[2]
-    if stem in _GENERIC_STEMS and "/" in suffixless:
+    if stem in DIFFUSERS_STEMS and "/" in suffixless:
         stem = suffixless.split("/")[-2]
     yield stem
     yield suffixless

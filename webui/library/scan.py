@@ -12,6 +12,7 @@ from webui.library.formats import PICKLE_SUFFIXES
 MODEL_SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 PREVIEW_SUFFIXES = tuple(f"{mark}.{kind}" for mark in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp"))
 UNFINISHED = (".part", ".crdownload", ".aria2")  # what browsers and aria2 put beside a file that is still coming
+DIFFUSERS_STEMS = ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")  # what diffusers calls every network
 FOLDER_MARK = "model_index.json"  # makes a folder a model in diffusers layout
 
 Stamp = tuple[int, int]  # mtime in ns, size in bytes: while they stay, so does the content
@@ -22,7 +23,7 @@ class Found:
     """A file that may be a model, or a folder in diffusers layout.
 
     ``kind`` is the kind of the model folder that it lies in; ``relative`` the path below that folder, with forward slashes.
-    ``sidecar`` is a ``.yaml`` beside it that says how to use it.
+    ``sidecar`` says how to use it: a ``.yaml`` beside it, or the ``config.json`` of a network in diffusers layout.
     """
 
     kind: str
@@ -129,7 +130,7 @@ class _Walker:
         stem = entry.name.rpartition(".")[0]
         try:
             stamp = _stamp(entry)
-            sidecar = entries.get(f"{stem}.yaml")
+            sidecar = entries.get(f"{stem}.yaml" if stem not in DIFFUSERS_STEMS else "config.json")
             preview = next((entries[stem + suffix] for suffix in PREVIEW_SUFFIXES if stem + suffix in entries), None)
             self.scan.found.append(
                 Found(
