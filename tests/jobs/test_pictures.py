@@ -292,7 +292,8 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
         read_infotext(tmp_path / "missing.png")
     with pytest.raises(UnreadablePicture):
         read_infotext(tmp_path)
-    for data in (b"", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
+    broken_avif = b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miafMA1B" + b"\0\0\0\x08mdat"
+    for data in (broken_avif, b"", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
         with pytest.raises(UnreadablePicture):
             read_metadata(data)
 

@@ -37,6 +37,7 @@ _BROKEN = (  # what Pillow raises at broken files; a chunk that unpacks to more 
     KeyError,
     TypeError,
     OverflowError,
+    RuntimeError,  # the AVIF decoder's
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
