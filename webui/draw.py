@@ -120,7 +120,12 @@ def _format(output: Path) -> str:
 
 
 def _copy(picture: Path, output: Path, index: int, request: GenerationRequest) -> Path:
-    """A copy under the name that was asked for, whole or not at all."""
+    """A copy under the name that was asked for, whole or not at all.
+
+    What the format cannot hold (a side too long for JPEG) was saved as PNG with a notice, and is called that here too.
+    """
+    if FORMATS[output.suffix.lower()] != FORMATS[picture.suffix]:
+        output = output.with_suffix(picture.suffix)
     target = output if request.picture_count == 1 else output.with_name(f"{output.stem}-{index + 1}{output.suffix}")
     unfinished = target.with_name(f".{target.name}.part")
     try:
