@@ -214,11 +214,10 @@ class GenerationRequest:
         A1111's rule: picture i has seed + i; with a variation strength all share the seed and have variation seed + i.
         The seeds must have been drawn already (no -1).
         """
+        alone = dataclasses.replace(self, batch_count=1, batch_size=1)
         if self.variation_strength:
-            seeds = {"variation_seed": self.variation_seed + index}
-        else:
-            seeds = {"seed": self.seed + index}
-        return dataclasses.replace(self, batch_count=1, batch_size=1, **seeds)  # type: ignore[arg-type]
+            return dataclasses.replace(alone, variation_seed=self.variation_seed + index)
+        return dataclasses.replace(alone, seed=self.seed + index)
 
 
 def _checked(parameter: Parameter, value: Any) -> Any:
@@ -233,10 +232,11 @@ def _checked(parameter: Parameter, value: Any) -> Any:
         raise InvalidRequest(f"{label} must be {noun}, not {value!r}.", parameter.name)
     if parameter.choices is not None and value not in parameter.choices:
         raise InvalidRequest(f"{label} must be one of {', '.join(parameter.choices)}, not {value!r}.", parameter.name)
-    low, high = parameter.minimum, parameter.maximum
-    # "not (a <= b)" also refuses NaN
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise InvalidRequest(f"{label} must be between {low:g} and {high:g}, not {value}.", parameter.name)
+    if parameter.minimum is not None and parameter.maximum is not None:
+        number: Any = value
+        if not parameter.minimum <= number <= parameter.maximum:  # written so that it refuses NaN too
+            low, high = (int(end) if end == int(end) else end for end in (parameter.minimum, parameter.maximum))
+            raise InvalidRequest(f"{label} must be between {low} and {high}, not {value}.", parameter.name)
     return value
 
 

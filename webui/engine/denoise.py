@@ -51,7 +51,9 @@ def denoise(
         with torch.inference_mode():
             sigma, timestep = scheduler.sigma, scheduler.timestep
             scaled = scheduler.scale_model_input(latents)
-            predictions = [guided_prediction(network, x, timestep, cond, uncond, scale) for x in scaled.split(group)]
+            predictions = [
+                guided_prediction(network, x, timestep, cond, uncond, scale) for x in torch.split(scaled, group)
+            ]
             predicted = scheduler.predict_x0(torch.cat(predictions), latents)
             if not torch.isfinite(predicted).all():
                 raise NumericalFailure(f"The network's prediction at step {scheduler.call + 1} is not a number.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from PIL import Image
@@ -54,7 +55,7 @@ def generate_batch(
             [
                 Way(
                     f"{group} of the {len(pictures)} pictures at a time.",
-                    lambda group=group: _sample(request, batch, pictures, model, options, group),
+                    partial(_sample, request, batch, pictures, model, options, group),
                 )
                 for group in _halving(models.compute.pictures_per_call or len(pictures))
             ],
@@ -63,8 +64,8 @@ def generate_batch(
             "sampling",
         )
         is_large = max(request.width, request.height) > options.tile_vae_above
-        in_tiles = Way("decoded in tiles.", lambda: _decode(latents, model, tiled=True))
-        whole = Way("decoded whole.", lambda: _decode(latents, model, tiled=False))
+        in_tiles = Way("decoded in tiles.", partial(_decode, latents, model, tiled=True))
+        whole = Way("decoded whole.", partial(_decode, latents, model, tiled=False))
         images = yield from with_recovery([in_tiles] if is_large else [whole, in_tiles], model, models, "decoding")
     for index, picture, image in zip(range(first, first + len(pictures)), pictures, images, strict=True):
         yield Drawn(index, picture.seed, image)

@@ -96,7 +96,8 @@ def fit_preview(vae: AutoencoderKL) -> Tensor:
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     rows = torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
     targets = colours.permute(0, 2, 3, 1).reshape(-1, 3)
-    return torch.linalg.lstsq(rows, targets).solution
+    solution: Tensor = torch.linalg.lstsq(rows, targets).solution
+    return solution
 
 
 def sd1_preview() -> Tensor:

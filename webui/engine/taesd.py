@@ -19,13 +19,18 @@ def load_taesd(file: ModelFile, compute: Compute) -> Generator[int, None, torch.
     """
     with open_tensors([file.path]) as tensors:
         decoder = yield from assemble(
-            lambda: AutoencoderTiny().decoder,
+            _build,
             taesd_names(tensors.keys()),
             tensors,
             device=compute.device,
             dtype=compute.vae,
             label=file.path.name,
         )
+    return decoder
+
+
+def _build() -> torch.nn.Module:
+    decoder: torch.nn.Module = AutoencoderTiny().decoder
     return decoder
 
 
