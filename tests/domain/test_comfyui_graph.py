@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.domain.comfyui_graph import read_graph
@@ -206,6 +206,7 @@ def test_what_is_no_graph() -> None:
         assert read_graph(text) is None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_wiring_breaks_the_reader(data: st.DataObject) -> None:
     names = sorted(DEFAULT)
