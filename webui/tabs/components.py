@@ -8,7 +8,6 @@ so that whatever was typed is judged in one place, by the request itself, with a
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +19,15 @@ from gradio.components import Component
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 
 LOCAL_OWNER = "local"
+
+# How an event of the page is told to Gradio: values as they are (see above), at once, without a veil over the outputs, and
+# not as an endpoint for programs.
+QUIET: Mapping[str, Any] = {
+    "preprocess": False,
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
 
 
 def owner_of(request: gr.Request | None) -> str:
@@ -124,14 +132,3 @@ class Form:
     def show(self, values: Mapping[str, Any]) -> dict[Component, Any]:
         """Widget updates that show these values; names without a widget are left out."""
         return {self.widgets[name]: written(value) for name, value in values.items() if name in self.widgets}
-
-    def keep(self, key: str, also: Mapping[str, Component]) -> None:
-        """Keep the form in the browser under ``key`` whenever something changes; ``also``: widgets of no parameter."""
-        kept = {**self.widgets, **also}
-        gr.on(
-            [widget.change for widget in kept.values()],  # type: ignore[attr-defined]
-            fn=None,
-            js=f"(...values) => {{ lucid.form.keep({json.dumps(key)}, {json.dumps(list(kept))}, values); return []; }}",
-            inputs=list(kept.values()),  # in the order of the names: both are read from `kept`
-            queue=False,
-        )

@@ -12,7 +12,7 @@ from gradio.components import Component
 from webui.domain.request import PARAMETERS
 from webui.errors import ModelNotFound
 from webui.runtime import VAE_CHOICES, Runtime
-from webui.tabs.components import choice_field
+from webui.tabs.components import QUIET, choice_field
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def build(runtime: Runtime) -> ModelBar:
         return choices(runtime, bar, inputs[bar.checkpoint], inputs[bar.vae])
 
     both = {bar.checkpoint, bar.vae}
-    refresh.click(rescan, inputs=both, outputs=both, preprocess=False, queue=False, api_visibility="private")
+    refresh.click(rescan, inputs=both, outputs=both, **QUIET)
     return bar
 
 

@@ -23,7 +23,8 @@ from webui.domain.sizes import size_of_ratio
 from webui.errors import InvalidRequest, WebUIError
 from webui.runtime import Runtime
 from webui.tabs import models as model_bar
-from webui.tabs.components import Form, asset, choice_field, number_field, owner_of, typed, widget_html
+from webui.tabs.components import QUIET, Form, asset, choice_field, number_field, owner_of, typed, widget_html
+from webui.tabs.kept import keep
 from webui.tabs.models import ModelBar, default_checkpoint, follow_checkpoint, suggestions
 from webui.tabs.pasting import pasted
 from webui.tabs.streaming import results_panel
@@ -157,11 +158,8 @@ def _connect_generate(runtime: Runtime, form: Form, actions: gr.HTML, results: g
         generate,
         inputs=set(form.widgets.values()),
         outputs=results,
-        preprocess=False,
-        queue=False,
-        show_progress="hidden",
-        trigger_mode="multiple",
-        api_visibility="private",
+        trigger_mode="multiple",  # pressed again: one more
+        **QUIET,
     )
 
 
@@ -193,10 +191,7 @@ def _connect_paste(runtime: Runtime, form: Form, followed: gr.Textbox, actions: 
             handler,
             inputs=set(form.widgets.values()),
             outputs=everything,
-            preprocess=False,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **QUIET,
         )
     notes.example(fn=None, js="() => lucid.chosenExample", outputs=form.widgets["prompt"], queue=False)
 
@@ -221,59 +216,36 @@ def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_to
         size = size_of_ratio(across, down, math.isqrt(native["width"] * native["height"]))
         return form.show({"width": size.width, "height": size.height})
 
-    quiet: dict[str, Any] = {
-        "preprocess": False,
-        "queue": False,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    sampler.change(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **quiet)  # type: ignore[attr-defined]
+    sampler.change(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **QUIET)  # type: ignore[attr-defined]
     sides = {form.widgets["width"], form.widgets["height"]}
-    size_tools.ratio(take_ratio, inputs={checkpoint}, outputs=sides, **quiet)
+    size_tools.ratio(take_ratio, inputs={checkpoint}, outputs=sides, **QUIET)
     checkpoint.input(  # type: ignore[attr-defined]
         follow,
         inputs={checkpoint, followed, *following.values()},
         outputs={followed, *following.values()},
-        **quiet,
+        **QUIET,
     )
 
 
 def _connect_kept(runtime: Runtime, models: ModelBar, form: Form, followed: gr.Textbox) -> None:
-    """The form as this browser has kept it, on every load; what is not there any more becomes its default."""
-    kept = gr.JSON(visible=False)
-
-    def restore(remembered: Any) -> dict[Component, Any]:
-        held = {name: str(text) for name, text in (remembered or {}).items() if name in form.widgets}
-        shown: dict[Component, Any] = {form.widgets[name]: text for name, text in held.items()}
+    def check(inputs: dict[Component, Any]) -> dict[Component, Any]:
+        held = {name: inputs[form.widgets[name]] for name in ("sampler", "schedule", "rng")}
         samplers = [row.name for row in SAMPLERS]
         sampler = _one_of(samplers, "sampler", held)
-        for name, offered in (
+        offers = (
             ("sampler", samplers),
             ("schedule", schedule_choices(sampler)),
             ("rng", list(PARAMETERS["rng"].choices or ())),
-        ):
-            shown[form.widgets[name]] = gr.update(choices=offered, value=_one_of(offered, name, held))
-        shown |= model_bar.choices(runtime, models, held.get("checkpoint"), held.get("vae"))
-        shown[followed] = str((remembered or {}).get("followed") or default_checkpoint(runtime) or "")
-        return shown
+        )
+        shown = {
+            form.widgets[name]: gr.update(choices=offered, value=_one_of(offered, name, held))
+            for name, offered in offers
+        }
+        return {**shown, **model_bar.choices(runtime, models, inputs[models.checkpoint], inputs[models.vae])}
 
-    tips = {name: PARAMETERS[name].help for name in form.widgets}
-    root = gr.context.Context.root_block
-    assert root is not None
-    loaded = root.load(
-        restore,
-        js=f"() => [lucid.form.kept({json.dumps(KEPT)})]",
-        inputs=kept,
-        outputs={*form.widgets.values(), followed},
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    loaded.then(fn=None, js=f"() => {{ lucid.form.restored({json.dumps(KEPT)}, {json.dumps(tips)}); return []; }}")
-    form.keep(KEPT, also={"followed": followed})
+    keep(form, {"followed": followed}, KEPT, check)
 
 
-def _one_of(offered: list[str], name: str, held: Mapping[str, str]) -> str:
+def _one_of(offered: list[str], name: str, held: Mapping[str, Any]) -> str:
     default: str = PARAMETERS[name].default
-    value = held.get(name, default)
-    return value if value in offered else default
+    return held[name] if held[name] in offered else default

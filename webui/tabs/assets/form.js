@@ -45,23 +45,45 @@ lucid.numberField = (name, element, props, watch) => {
 // ---- kept over a reload
 
 lucid.form = {
-  ready: new Set(),
-  // Called by Gradio with all values whenever one changes; only once the kept ones are back in place.
+  records: {}, // key -> name -> value, of the forms whose kept values are back in place
+  // Called by Gradio with all values whenever one changes.
   keep(key, names, values) {
-    if (!this.ready.has(key)) return;
-    lucid.memory.write(key, Object.fromEntries(names.map((name, at) => [name, values[at]])));
+    if (!(key in this.records)) return;
+    this.records[key] = Object.fromEntries(names.map((name, at) => [name, values[at]]));
+    this.write(key);
+  },
+  // What is being typed, also while the server is not reachable and Gradio tells nothing.
+  typed(name, value) {
+    for (const [key, record] of Object.entries(this.records)) {
+      if (!(name in record)) continue;
+      record[name] = value;
+      this.write(key);
+    }
+  },
+  write(key) {
+    lucid.memory.write(key, this.records[key]);
     document.dispatchEvent(new Event("lucid:form"));
   },
-  kept: (key) => lucid.memory.read(key),
-  restored(key, tips) {
+  // The kept values, in the order of `names`, as updates for Gradio: an empty update leaves a widget as it is.
+  back(key, names) {
+    const kept = lucid.memory.read(key) ?? {};
+    return names.map((name) => (name in kept ? kept[name] : {__type__: "update"}));
+  },
+  // From now on what the widgets hold is kept.
+  begin(key, names, values, tips) {
     for (const [name, help] of Object.entries(tips)) {
       const box = document.getElementById(name);
       if (box?.classList.contains("choice")) box.title = help;
     }
-    this.ready.add(key);
+    this.records[key] = Object.fromEntries(names.map((name, at) => [name, values[at]]));
     document.dispatchEvent(new Event("lucid:form"));
   },
 };
+
+document.addEventListener("input", (event) => {
+  const box = event.target.closest?.(".prompt, .number-block");
+  if (box && !event.target.matches(".number-range")) lucid.form.typed(box.id, event.target.value);
+});
 
 // ---- below the prompts: token counts, remarks, examples
 
@@ -101,7 +123,7 @@ lucid.notes = (examples, element, props, server, trigger, watch) => {
     asked = asking;
     let told;
     try {
-      told = await server.read(prompts);
+      told = await lucid.ask(server, "read", prompts);
     } catch { // not reachable: the results panel says so; asked again at the next change
       asked = null;
       return;

@@ -26,7 +26,7 @@ lucid.history = (element, server) => {
     const mine = ++asking;
     let told;
     try {
-      told = await server.search({text: field.value, offset});
+      told = await lucid.ask(server, "search", {text: field.value, offset});
       $(".offline").hidden = true;
     } catch {
       $(".offline").hidden = false;

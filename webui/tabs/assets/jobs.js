@@ -15,7 +15,7 @@ lucid.poller = (server, {question, told, lost, busy}) => {
     const late = new Promise((_, reject) => setTimeout(reject, PATIENCE, new Error("no answer")));
     let answer;
     try {
-      answer = await Promise.race([server.poll(question()), late]);
+      answer = await Promise.race([lucid.ask(server, "poll", question()), late]);
     } catch {
       if (mine !== round) return;
       failures += 1;

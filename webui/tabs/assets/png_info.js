@@ -11,7 +11,7 @@ lucid.pngInfo = (element, server) => {
       reader.readAsDataURL(file);
     });
     try {
-      return await server.read({data});
+      return await lucid.ask(server, "read", {data});
     } catch {
       return {error: "The server is not reachable. Try again in a moment."};
     }

@@ -8,11 +8,17 @@ lucid.results = (kind, element, props, server, watch) => {
   let readiness = {ready: true, text: ""};
   let complained = null; // id of the failed job whose error was shown
   let spoken = "";
+  let lost = false;
 
   const poller = lucid.poller(server, {
     question: () => ({watch: book.watched(), preview: {job: previewed(), number: preview.number}}),
     busy: () => book.busy() || !readiness.ready,
-    lost(is) { $(".offline").hidden = !is; element.classList.toggle("lost", is); },
+    lost(is) {
+      lost = is;
+      $(".offline").hidden = !is;
+      element.classList.toggle("lost", is);
+      if (!is) alert("");
+    },
     told(answer) {
       readiness = answer.ready;
       if (book.hear(answer)) poller.now();
@@ -182,7 +188,7 @@ lucid.results = (kind, element, props, server, watch) => {
   };
   const order = async (what, job) => {
     try {
-      const answer = await server[what]({job});
+      const answer = await lucid.ask(server, what, {job});
       if (answer.error) alert(answer.error);
     } catch {
       alert("The server is not reachable: nothing was changed. It is asked again and again.");
@@ -216,7 +222,11 @@ lucid.results = (kind, element, props, server, watch) => {
 
   lucid.panels[kind] = {
     element,
-    asking: () => alert(""),
+    // Whether Generate may ask: Gradio would take an unanswered question for the end of the page, and load it anew.
+    asking() {
+      alert(lost ? "The server is not reachable: nothing was put into the queue. Try again when it is back." : "");
+      return !lost;
+    },
     say: alert,
     stop: () => atFront("stop"),
     skip: () => atFront("skip"),

@@ -21,6 +21,13 @@ lucid.memory = {
   },
 };
 
+// Ask the server; throws when it does not answer (Gradio's client would give undefined then).
+lucid.ask = async (server, question, details) => {
+  const answer = await server[question](details);
+  if (answer === undefined) throw new Error("no answer");
+  return answer;
+};
+
 // ---- colours: as the system, or as chosen here
 
 lucid.colours = {
@@ -89,8 +96,7 @@ lucid.copy = async (text, button) => {
 lucid.actions = (element, trigger) => {
   const on = (id, act) => element.querySelector(`#${id}`).addEventListener("click", act);
   on("generate", () => {
-    lucid.activePanel()?.asking();
-    trigger("generate");
+    if (lucid.activePanel()?.asking()) trigger("generate");
   });
   on("paste", () => trigger("paste"));
   on("stop", () => lucid.activePanel()?.stop());
