@@ -107,3 +107,52 @@ def test_a_request_of_another_version_fails_its_job_with_a_sentence(
     state, error = connection.execute("SELECT state, error FROM jobs WHERE id = ?", (odd.id,)).fetchone()
     connection.close()
     assert state == "failed" and "warp_factor" in error
+
+
+class TestAJobThatTheProgramDiesOf:
+    """The system's out-of-memory killer gives no chance to say anything: only the next start can tell."""
+
+    @pytest.fixture
+    def die(self, open_queue: OpenQueue, data: Path) -> Callable[[], None]:
+        """Start and take a job, and leave the database as a killed program leaves it."""
+
+        def die() -> None:
+            queue = open_queue()
+            taken = queue.take("cpu")
+            assert taken is not None
+            queue.close()
+
+        return die
+
+    def test_after_three_times_others_go_first_and_after_eight_it_fails(
+        self, open_queue: OpenQueue, die: Callable[[], None], request_of: RequestOf
+    ) -> None:
+        queue = open_queue()
+        deadly, harmless = queue.submit(request_of(width=2048)), queue.submit(request_of())
+        queue.close()
+        for _ in range(3):
+            die()
+        queue = open_queue()
+        assert [job.id for job in queue.jobs()] == [harmless.id, deadly.id]
+        assert _take_all(queue, 1) == [harmless.id]
+        queue.close()
+        for _ in range(5):
+            die()
+        queue = open_queue()
+        assert queue.jobs() == []
+        final = queue.job(deadly.id).wait()
+        assert final.state == "failed" and "died 8 times" in final.error and "smaller size" in final.error
+
+    def test_a_picture_saved_in_between_clears_the_suspicion(
+        self, open_queue: OpenQueue, die: Callable[[], None], request_of: RequestOf
+    ) -> None:
+        queue = open_queue()
+        long, short = queue.submit(request_of(batch_count=9)), queue.submit(request_of())
+        queue.close()
+        for index in range(4):
+            die()
+            queue = open_queue()
+            queue.take("cpu")
+            queue.report(long.id, _saved(index))
+            queue.close()
+        assert [job.id for job in open_queue().jobs()] == [long.id, short.id]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +96,31 @@ def test_no_worker_left_fails_the_jobs_instead_of_letting_them_wait(queue: JobQu
     queue.give_up("gpu 1", "No GPU here.")
     assert (waiting.wait().state, waiting.wait().error) == ("failed", "No GPU here.")
     assert queue.submit(request_of()).wait().error == "No GPU here."
+
+
+# Submits three jobs; while the second is submitted no file may grow, as on a full disk.
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from webui.domain.request import GenerationRequest
+from webui.errors import StorageFailure
+from webui.jobs.queue import JobQueue
+
+queue = JobQueue(Path(sys.argv[1]))
+for size in (-1, 4096, -1):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        print(queue.submit(GenerationRequest()).id)
+    except StorageFailure as error:
+        print(error)
+queue.close()
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_passes(data: Path, open_queue: OpenQueue) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(data / "lucid.sqlite3")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    told = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    first, error, third = told.splitlines()
+    assert str(data / "lucid.sqlite3") in error and "disk" in error
+    assert [job.id for job in open_queue().jobs()] == [first, third]

@@ -14,6 +14,7 @@ class Job:
     owner: str
     sequence: int
     resumed: bool = False
+    last: bool = False
 
 
 def _names(jobs: list[Job]) -> list[str]:
@@ -33,6 +34,10 @@ def test_who_was_served_least_recently_comes_first() -> None:
 def test_an_interrupted_job_goes_before_all_and_counts_as_a_turn_of_its_owner() -> None:
     jobs = [Job("a", 1), Job("b", 2), Job("a", 3, resumed=True)]
     assert _names(in_turn(jobs, {"b": 0})) == ["a3", "b2", "a1"]
+
+
+def test_a_job_that_the_program_seems_to_die_of_goes_last() -> None:
+    assert _names(in_turn([Job("a", 1, last=True), Job("b", 2), Job("b", 3)], {})) == ["b2", "b3", "a1"]
 
 
 @given(

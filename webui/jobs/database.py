@@ -57,6 +57,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pictures_by_path ON pictures (path)",
         "CREATE INDEX pictures_not_indexed ON pictures (id) WHERE indexed = 0",
     ),
+    # deaths: how often the program died while the job ran, since it last saved a picture
+    ("ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0",),
 )
 
 # Full-text search stands outside the migrations: a file may be opened by turns with and without FTS5.
@@ -72,6 +74,7 @@ _ADVICE = (  # part of SQLite's message -> what to do about it
     ("locked", "Another program holds it; close that program and try again."),
     ("readonly", "Allow writing to the file and its folder, and try again."),
     ("full", "The disk is full; free some space and try again."),
+    ("disk I/O", "See that its disk has room and works."),
     ("unable to open", "See that its folder exists and may be written."),
     ("not a database", "It is damaged; move it away to start with an empty one."),
     ("malformed", "It is damaged; move it away to start with an empty one."),

@@ -13,8 +13,15 @@ from pathlib import Path
 if sys.platform == "win32":
     import msvcrt
 
+    _FAR = 0x7FFFFFFE  # Windows keeps others from reading locked bytes, so lock one where no picture has any
+
     def _try_lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, before, os.SEEK_SET)
 else:
     import fcntl
 

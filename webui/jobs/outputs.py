@@ -108,7 +108,9 @@ class Outputs:
         unfinished: UnfinishedFile | None = None
         try:
             try:
-                folder = self._make_folder(picture)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                folder = self.folder / folder_name(self._folder_pattern, picture, _longest_name(self.folder))
+                self._make(folder)
                 unfinished = UnfinishedFile(folder, job, index)
                 unfinished.write(content)
                 name = self._publish(unfinished, folder, picture, FORMATS[format].suffix)
@@ -158,16 +160,13 @@ class Outputs:
                 raise
             return "png", encode(image, infotext, "png", self._quality), f"Saved as PNG this time. {error}"
 
-    def _make_folder(self, picture: NamedPicture) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        folder = self.folder / folder_name(self._folder_pattern, picture, _longest_name(self.folder))
+    def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not folder.resolve().is_relative_to(self.folder.resolve()):
             raise StorageFailure(
                 f"{folder} is a link that leads out of {self.folder}. Link the whole outputs folder instead, "
                 "or choose another with outputs_dir in config.yaml."
             )
-        return folder
 
     def _publish(self, unfinished: UnfinishedFile, folder: Path, picture: NamedPicture, suffix: str) -> str:
         for name in self._names(folder, picture, suffix):

@@ -10,6 +10,8 @@ from webui.jobs.job import Assignment, JobSnapshot, State
 from webui.jobs.progress import Progress, work_units
 from webui.jobs.store import StoredJob
 
+_DOUBTFUL_DEATHS = 3  # in a row, without a picture saved in between
+
 
 class Record:
     def __init__(self, stored: StoredJob, lock: threading.RLock) -> None:
@@ -19,7 +21,9 @@ class Record:
         self.kind = stored.kind
         self.request: GenerationRequest = stored.request
         self.state: State = stored.state
-        self.resumed = stored.resumed
+        # It may be this job that the program dies of: let the others through first.
+        self.last = stored.deaths >= _DOUBTFUL_DEATHS
+        self.resumed = stored.resumed and not self.last
         self.created = stored.created
         self.started = stored.started
         self.finished = stored.finished

@@ -21,6 +21,12 @@ from webui.errors import InvalidRequest, StorageFailure
 from webui.jobs.database import INDEX_PICTURES, Database
 from webui.jobs.job import State
 
+_MOST_DEATHS = 8
+_DEADLY = (
+    "Lucid died {} times in a row while it drew this job, so it is not run again. Perhaps the system ended it because "
+    "memory ran out: try a smaller size or batch."
+)
+
 _log = logging.getLogger(__name__)
 
 Statement = tuple[str, Sequence[Any]]
@@ -37,6 +43,7 @@ class StoredJob:
     request: GenerationRequest
     state: State
     resumed: bool
+    deaths: int
     created: float
     started: float | None
     finished: float | None
@@ -92,7 +99,10 @@ class JobStore:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         row = (saved.index, owner, saved.seed, saved.path, saved.infotext, saved.width, saved.height, created)
-        statements: list[Statement] = [(insert, (job_id, *row))]
+        statements: list[Statement] = [
+            (insert, (job_id, *row)),
+            ("UPDATE jobs SET deaths = 0 WHERE id = ? AND deaths > 0", (job_id,)),
+        ]
         if self._database.full_text:
             statements += [(statement, ()) for statement in INDEX_PICTURES]
         self._write(statements)
@@ -100,26 +110,30 @@ class JobStore:
     def adopt(self, is_alive: Callable[[str], bool], now: float) -> list[StoredJob]:
         """Take over the unfinished jobs of programs that died: the running ones will be resumed at the front.
 
-        A request that this version cannot read fails its job with a sentence.
+        A job fails with a sentence if this version cannot read its request, or if the program died of it too often.
         """
-        unfinished = "SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY sequence"
+        unfinished = "SELECT id, instance FROM jobs WHERE state IN ('waiting', 'running') ORDER BY sequence"
+        take_over = (
+            "UPDATE jobs SET instance = ?, resumed = max(resumed, state = 'running'), "
+            "deaths = deaths + (state = 'running'), state = 'waiting' WHERE id = ?"
+        )
+        fail = "UPDATE jobs SET state = 'failed', error = ?, finished = ? WHERE id = ?"
         adopted = []
         with self._lock, self._database.transaction() as connection:
-            for row in connection.execute(unfinished).fetchall():
-                if is_alive(row["instance"]):
+            for job_id, instance in connection.execute(unfinished).fetchall():
+                if is_alive(instance):
                     continue
-                connection.execute(
-                    "UPDATE jobs SET instance = ?, resumed = max(resumed, state = 'running'), state = 'waiting' WHERE id = ?",
-                    (self._instance, row["id"]),
-                )
+                connection.execute(take_over, (self._instance, job_id))
                 try:
-                    adopted.append(_stored(connection, row["id"]))
+                    stored = _stored(connection, job_id)
                 except (InvalidRequest, ValueError) as error:
                     sentence = f"The job was stored by another version of Lucid, and this one cannot read it: {error}"
-                    connection.execute(
-                        "UPDATE jobs SET state = 'failed', error = ?, finished = ? WHERE id = ?",
-                        (sentence, now, row["id"]),
-                    )
+                    connection.execute(fail, (sentence, now, job_id))
+                    continue
+                if stored.deaths >= _MOST_DEATHS:
+                    connection.execute(fail, (_DEADLY.format(stored.deaths), now, job_id))
+                else:
+                    adopted.append(stored)
         return adopted
 
     def load(self, job_id: str) -> StoredJob | None:
@@ -171,6 +185,7 @@ def _stored(connection: sqlite3.Connection, job_id: str) -> StoredJob:
         request=from_dict(json.loads(row["request"])),
         state=row["state"],
         resumed=bool(row["resumed"]),
+        deaths=row["deaths"],
         created=row["created"],
         started=row["started"],
         finished=row["finished"],

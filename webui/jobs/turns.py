@@ -1,7 +1,8 @@
 """Whose turn it is: round-robin between owners, first come first served within one.
 
 The owner who was served least recently comes first, so one person's hundred jobs delay another's single one by one job
-at most. A job that was interrupted (the program was stopped or killed while it ran) goes before all others.
+at most. A job that was interrupted (the program was stopped or killed while it ran) goes before all others; one that the
+program seems to die of goes last.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Waiting(Protocol):
     def sequence(self) -> int: ...
     @property
     def resumed(self) -> bool: ...
+    @property
+    def last(self) -> bool: ...
 
 
 W = TypeVar("W", bound=Waiting)
@@ -35,9 +38,12 @@ def in_turn(waiting: Iterable[W], last_served: Mapping[str, int]) -> list[W]:
     served = dict(last_served)
     turn = max(served.values(), default=-1)
     ordered: list[W] = []
+    doubtful: list[W] = []
     lines: dict[str, deque[W]] = defaultdict(deque)
     for job in sorted(waiting, key=lambda job: job.sequence):
-        if job.resumed:
+        if job.last:
+            doubtful.append(job)
+        elif job.resumed:
             ordered.append(job)
             turn += 1
             served[job.owner] = turn
@@ -53,4 +59,4 @@ def in_turn(waiting: Iterable[W], last_served: Mapping[str, int]) -> list[W]:
         turn += 1
         if line:
             heapq.heappush(heads, (turn, line[0].sequence, owner))
-    return ordered
+    return ordered + doubtful

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from webui.jobs.file_lock import create_locked, is_abandoned
 
+_PREFIX = ".lucid-"
 _UNFINISHED = re.compile(r"\.lucid-(?P<job>[0-9a-f]*)-(?P<index>\d+)-[0-9a-f]+\.tmp")
 _RESERVED = re.compile(r"\.lucid-[0-9a-f]+\.reserved")
 
@@ -26,7 +27,7 @@ class UnfinishedFile:
 
     def __init__(self, folder: Path, job: str, index: int) -> None:
         self._folder = folder
-        self._descriptor, self._path = create_locked(folder, f".lucid-{job}-{index}-", ".tmp")
+        self._descriptor, self._path = create_locked(folder, f"{_PREFIX}{job}-{index}-", ".tmp")
 
     def write(self, content: bytes) -> None:
         """Everything, and wait for the disk."""
@@ -55,7 +56,7 @@ class UnfinishedFile:
     def _publish_by_rename(self, target: Path) -> None:
         # Renaming would overwrite; so whoever wants the name must first hold a reservation of it.
         digest = hashlib.sha256(target.name.casefold().encode()).hexdigest()[:24]
-        reservation = self._folder / f".lucid-{digest}.reserved"
+        reservation = self._folder / f"{_PREFIX}{digest}.reserved"
         descriptor = os.open(reservation, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         try:
             if target.exists():
@@ -78,8 +79,9 @@ def remove_leftovers(folder: Path, will_be_drawn: Callable[[str, int], bool]) ->
     removed = 0
     for directory, _, names in os.walk(folder):
         for name in names:
-            unfinished = _UNFINISHED.fullmatch(name)
-            path = Path(directory, name)
+            if not name.startswith(_PREFIX):  # nearly all, and there may be many
+                continue
+            path, unfinished = Path(directory, name), _UNFINISHED.fullmatch(name)
             if not (unfinished or _RESERVED.fullmatch(name)) or not is_abandoned(path):
                 continue
             if unfinished and will_be_drawn(unfinished["job"], int(unfinished["index"])):
