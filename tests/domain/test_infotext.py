@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +238,9 @@ def test_the_order_names_no_field_twice() -> None:
     keys = (*SETTINGS, *HASHES_AND_ORIGIN)
     assert len(set(keys)) == len(keys)
     assert {parameter.infotext for parameter in PARAMETERS.values()} - {None} <= set(keys)
+
+
+def test_the_documentation_names_every_field() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "infotext.md").read_text(encoding="utf-8")
+    written = {parameter.infotext for parameter in PARAMETERS.values()} - {None}
+    assert [key for key in written if f"`{key}`" not in page] == []
