@@ -193,7 +193,7 @@ def _exif_texts(image: Image.Image) -> dict[str, str]:
             continue
         text = decode_user_comment(raw) if tag == _USER_COMMENT else raw.decode("utf-8", "ignore")
         if text.strip("\0 "):
-            texts[ExifTags.TAGS.get(tag, f"EXIF 0x{tag:04X}")] = text.strip("\0")
+            texts[ExifTags.TAGS.get(tag, f"EXIF 0x{tag:04X}")] = text.rstrip("\0")
     return texts
 
 
