@@ -23,6 +23,7 @@ from webui.library.scan import FOLDER_MARK, Found
 
 PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
+SDXL_SCALING_FACTOR = 0.13025
 MAX_LATENT_SIDE = 8192
 
 
@@ -50,7 +51,11 @@ def _describe_file(found: Found, header: Header) -> ModelFile:
         return _file(found, identity)
     shipped = family_configs(identity.family)
     if identity.kind == "vae":
-        return _file(found, identity, {"vae": configs.get("vae", shipped["vae"])})
+        config = configs.get("vae", shipped["vae"])
+        if config.get("scaling_factor") == SDXL_SCALING_FACTOR:
+            problem = f"{label} is by its scaling factor an SDXL VAE, and SDXL is not supported yet."
+            return _file(found, replace(identity, family="sdxl", problem=problem))
+        return _file(found, identity, {"vae": config})
     stated = configs.get("scheduler", {}).get("prediction_type")  # else what the marks in the file say
     identity = replace(identity, prediction_type=stated or identity.prediction_type)
     return _checkpoint(found, identity, {**shipped, **configs}, suggested_parameters(header.metadata, label))

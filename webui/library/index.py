@@ -113,7 +113,7 @@ class Library:
     def _why_not_found(index: _Index, kind: str, name: str, candidates: Sequence[ModelFile]) -> str:
         title = KIND_TITLES.get(kind, kind)
         if candidates:
-            names = " or ".join(f'"{file.name}"' for file in candidates)
+            names = " or ".join(sorted(f'"{file.name}"' for file in candidates))
             return f'There are several {title} files called "{name}". Say which one: {names}.'
         for other, other_title in KIND_TITLES.items():
             if other != kind and (other, fold(name)) in index.by_alias:

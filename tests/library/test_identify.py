@@ -1,0 +1,187 @@
+import model_headers as published
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from model_headers import Shapes, below, kohya_lora, unet
+
+from webui.library.formats import Header, TensorInfo
+from webui.library.identify import Identity, identify, identify_folder
+
+
+def header(shapes: Shapes, **metadata: str) -> Header:
+    return Header({name: TensorInfo(shape, "F16") for name, shape in shapes.items()}, metadata)
+
+
+def identity_of(shapes: Shapes, label: str = "file.safetensors", **metadata: str) -> Identity:
+    return identify(header(shapes, **metadata), label)
+
+
+@pytest.mark.parametrize(
+    "shapes", [published.SD1, published.SD1_OLD_CLIP, published.SD1_WITH_EMA], ids=["plain", "old CLIP prefix", "EMA"]
+)
+def test_stable_diffusion_1_is_usable(shapes: Shapes) -> None:
+    identity = identity_of(shapes)
+    assert identity == Identity("checkpoint", "sd1", "original", "epsilon")
+
+
+UNUSABLE_CHECKPOINTS = {
+    "inpaint": (published.SD1_INPAINT, "sd1", "inpainting (9 input channels)"),
+    "ip2p": (published.SD1_IP2P, "sd1", "instruct-pix2pix (8 input channels)"),
+    "no VAE": (published.SD1_NO_VAE, "sd1", "holds no VAE"),
+    "no text encoder": (published.SD1_NO_CLIP, "sd1", "holds no text encoder"),
+    "bare U-Net": (unet(), "sd1", "holds no text encoder and no VAE"),
+    "bare U-Net of SDXL": (unet(context=2048), "sdxl", "SDXL checkpoints are not supported yet"),
+    "ComfyUI U-Net": (below("diffusion_model.", unet()), "sd1", "holds no text encoder and no VAE"),
+    "diffusers U-Net": (published.DIFFUSERS_UNET, "sd1", "holds no text encoder and no VAE"),
+    "other sizes": (published.SD1_SMALL, "sd1", "not of Stable Diffusion 1's sizes"),
+    "sd2": (published.SD2, "sd2", "Stable Diffusion 2 checkpoints are not supported yet"),
+    "sd2 inpaint": (published.SD2_INPAINT, "sd2", "Stable Diffusion 2 checkpoints are not supported yet"),
+    "sd2 depth": (published.SD2_DEPTH, "sd2", "Stable Diffusion 2 checkpoints are not supported yet"),
+    "sdxl": (published.SDXL, "sdxl", "SDXL checkpoints are not supported yet"),
+    "refiner": (published.REFINER, "sdxl-refiner", "SDXL refiner checkpoints are not supported yet"),
+    "svd": (published.SVD, "video", "video checkpoints are not supported yet"),
+    "flux": (published.FLUX, "flux", "Flux checkpoints are not supported yet"),
+    "flux without prefix": (published.FLUX_BARE, "flux", "Flux checkpoints are not supported yet"),
+    "sd3": (published.SD3, "sd3", "Stable Diffusion 3 checkpoints are not supported yet"),
+    "never seen": (published.ALIEN, "unknown", "a kind that Lucid does not know"),
+}
+
+
+@pytest.mark.parametrize(("shapes", "family", "reason"), UNUSABLE_CHECKPOINTS.values(), ids=UNUSABLE_CHECKPOINTS)
+def test_other_checkpoints_say_why_not(shapes: Shapes, family: str, reason: str) -> None:
+    identity = identity_of(shapes)
+    assert (identity.kind, identity.family) == ("checkpoint", family)
+    assert identity.problem.startswith("file.safetensors ")
+    assert reason in identity.problem
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shapes", "prediction"),
+    [
+        ({}, published.SD1_V, "v_prediction"),
+        ({"modelspec.prediction_type": "v"}, published.SD1, "v_prediction"),
+        ({"modelspec.prediction_type": "v_prediction"}, published.SD1, "v_prediction"),
+        ({"modelspec.prediction_type": "epsilon"}, published.SD1, "epsilon"),
+    ],
+)
+def test_what_the_network_predicts(metadata: dict[str, str], shapes: Shapes, prediction: str) -> None:
+    identity = identity_of(shapes, **metadata)
+    assert identity.prediction_type == prediction
+    assert identity.zero_terminal_snr == ("ztsnr" in shapes)
+
+
+def test_other_sizes_are_fine_with_configs() -> None:
+    assert identify(header(published.SD1_SMALL), "file", has_configs=True).problem == ""
+
+
+ADDITIONS = {
+    "LoRA": (kohya_lora(768), "lora", "sd1"),
+    "LoRA for SD 2": (kohya_lora(1024), "lora", "sd2"),
+    "LoRA for SDXL": (kohya_lora(2048, "lora_te1_text_model"), "lora", "sdxl"),
+    "LoRA of peft": (published.PEFT_LORA, "lora", "sd1"),
+    "LoHa": (published.LOHA, "lora", "sd1"),
+    "embedding": (published.TEXTUAL_INVERSION, "embedding", "sd1"),
+    "embedding named by its token": ({"<cat-toy>": (768,)}, "embedding", "sd1"),
+    "embedding for SD 2": ({"emb_params": (2, 1024)}, "embedding", "sd2"),
+    "embedding for SDXL": (published.TEXTUAL_INVERSION_XL, "embedding", "sdxl"),
+    "ControlNet": (published.CONTROLNET, "controlnet", "sd1"),
+    "ControlNet of diffusers": (published.CONTROLNET_DIFFUSERS, "controlnet", "sd1"),
+    "T2I adapter": ({"adapter.body.0.in_conv.weight": (320, 192, 1, 1)}, "controlnet", "unknown"),
+    "ESRGAN": (published.ESRGAN, "upscaler", "unknown"),
+    "Real-ESRGAN": (published.REAL_ESRGAN, "upscaler", "unknown"),
+    "Real-ESRGAN compact": (published.COMPACT, "upscaler", "unknown"),
+    "hypernetwork": (published.HYPERNETWORK, "hypernetwork", "unknown"),
+}
+
+
+@pytest.mark.parametrize(("shapes", "kind", "family"), ADDITIONS.values(), ids=ADDITIONS)
+def test_additions_are_told_apart(shapes: Shapes, kind: str, family: str) -> None:
+    identity = identity_of(shapes)
+    assert (identity.kind, identity.family) == (kind, family)
+    assert "not supported yet" in identity.problem
+
+
+@pytest.mark.parametrize(
+    ("stated", "family"),
+    [
+        ({"ss_base_model_version": "sd_v1"}, "sd1"),
+        ({"ss_base_model_version": "sdxl_base_v1-0"}, "sdxl"),
+        ({"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"}, "sdxl"),
+        ({"modelspec.architecture": "flux-1-dev/lora"}, "flux"),
+    ],
+)
+def test_a_lora_may_state_its_family(stated: dict[str, str], family: str) -> None:
+    text_only = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 768)}
+    assert identity_of(text_only, **stated).family == family
+
+
+@pytest.mark.parametrize(
+    ("shapes", "layout"),
+    [
+        (published.VAE, "original"),
+        (published.STORED_VAE, "original"),
+        (published.DIFFUSERS_VAE, "diffusers"),
+        (below("first_stage_model.", published.DIFFUSERS_VAE), "diffusers"),
+    ],
+)
+def test_vae_files_are_usable(shapes: Shapes, layout: str) -> None:
+    assert identity_of(shapes, "vae-ft-mse-840000.safetensors") == Identity("vae", "sd1", layout)
+
+
+def test_vaes_of_other_families_are_refused() -> None:
+    assert "another architecture" in identity_of(published.FLUX_VAE, "ae.safetensors").problem
+    for name in ("sdxl_vae.safetensors", "xlVAEC_f1.safetensors", "my-xl.vae.safetensors"):
+        assert "SDXL VAE" in identity_of(published.VAE, name).problem
+    assert identity_of(published.VAE, "exlibris.safetensors").problem == ""
+    small = {**published.VAE, "encoder.conv_in.weight": (16, 3, 3, 3)}
+    assert "sizes" in identity_of(small).problem
+
+
+def test_tiny_autoencoders() -> None:
+    assert identity_of(published.TAESD_DECODER, "taesd_decoder.safetensors") == Identity("taesd", "sd1", "original")
+    assert identity_of(published.AUTOENCODER_TINY) == Identity("taesd", "sd1", "diffusers")
+    assert "SDXL" in identity_of(published.TAESD_DECODER, "taesdxl_decoder.safetensors").problem
+    assert "another latent space" in identity_of(published.TAEF1_DECODER).problem
+    assert "encoder" in identity_of(published.TAESD_ENCODER).problem
+
+
+@pytest.mark.parametrize("shapes", [{}, {"x": (3,)}, below("text_model.", published.OPENAI_CLIP)])
+def test_the_unknown_is_called_unknown(shapes: Shapes) -> None:
+    identity = identity_of(shapes)
+    assert identity.kind == ""
+    assert "not a kind of model that Lucid knows" in identity.problem
+
+
+NAMES = sorted(
+    {name for shapes in vars(published).values() if isinstance(shapes, dict) for name in shapes if "." in name}
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.lists(st.integers(0, 2048), max_size=5).map(tuple), max_size=8),
+    st.booleans(),
+)
+def test_no_shape_is_taken_for_granted(shapes: Shapes, has_configs: bool) -> None:
+    identity = identify(header(shapes), "file", has_configs)
+    assert identity.kind or identity.problem
+
+
+INDEX = {"unet": ["diffusers", "UNet2DConditionModel"], "text_encoder": ["transformers", "CLIPTextModel"]}
+CONFIGS = {"text_encoder": {"hidden_act": "quick_gelu"}, "scheduler": {"prediction_type": "v_prediction"}}
+UNET = header(published.DIFFUSERS_UNET)
+
+
+class TestDiffusersFolder:
+    def test_stable_diffusion_1(self) -> None:
+        identity = identify_folder(INDEX, CONFIGS, UNET, "folder")
+        assert identity == Identity("checkpoint", "sd1", "diffusers", "v_prediction")
+
+    def test_stable_diffusion_2_by_its_text_encoder(self) -> None:
+        configs = {**CONFIGS, "text_encoder": {"hidden_act": "gelu"}}
+        assert identify_folder(INDEX, configs, UNET, "folder").family == "sd2"
+
+    def test_sdxl_and_refiner_by_the_second_text_encoder(self) -> None:
+        second = {**INDEX, "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}
+        assert identify_folder(second, CONFIGS, UNET, "folder").family == "sdxl"
+        only_second = {**second, "text_encoder": [None, None]}
+        assert identify_folder(only_second, CONFIGS, UNET, "folder").family == "sdxl-refiner"
