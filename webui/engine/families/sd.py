@@ -35,7 +35,6 @@ class StableDiffusion1:
         # the only buffer that no file holds; it was built on the meta device
         positions = torch.arange(file.configs["text_encoder"]["max_position_embeddings"], device=compute.device)
         text_encoder.embeddings.position_ids = positions[None]
-        unet.to(memory_format=torch.channels_last)
         is_standard = abs(vae.config.scaling_factor - SD1_LATENT_SCALE) < 1e-6
         factors = sd1_preview() if is_standard else fit_preview(vae)
         return Checkpoint(file, self, text_encoder, unet, vae, factors)
@@ -84,6 +83,7 @@ def _component(
                 device=compute.device,
                 dtype=dtype,
                 label=f"{file.path.name} ({component})",
+                channels_last=component == "unet",
             )
         except RuntimeError as error:  # load_state_dict's complaint about shapes
             raise UnreadableModel(f"{file.path.name} ({component}) does not fit its config: {error}") from error
