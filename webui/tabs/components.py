@@ -43,18 +43,20 @@ def asset(name: str) -> str:
 def typed(parameter: Parameter, value: Any) -> Any:
     """What was typed, as the parameter's type if it can be read so; else unchanged, for the request to refuse.
 
-    >>> typed(PARAMETERS["steps"], " 30 "), typed(PARAMETERS["cfg_scale"], "7,5"), typed(PARAMETERS["steps"], "many")
-    (30, 7.5, 'many')
+    >>> [typed(PARAMETERS["steps"], text) for text in (" 30 ", "2.5", "many")], typed(PARAMETERS["cfg_scale"], "7,5")
+    ([30, 2.5, 'many'], 7.5)
     """
     if value is None and parameter.type is str:  # a dropdown that nothing can be chosen from
         return ""
     if not isinstance(value, str) or parameter.type is str:
         return value
     text = value.strip()
-    try:
-        return int(text) if parameter.type is int else float(text.replace(",", "."))
-    except ValueError:
-        return text
+    for read in (int, float) if parameter.type is int else (float,):
+        try:
+            return read(text.replace(",", "."))
+        except ValueError:
+            continue
+    return text
 
 
 def written(value: Any) -> Any:

@@ -216,7 +216,8 @@ def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_to
         size = size_of_ratio(across, down, math.isqrt(native["width"] * native["height"]))
         return form.show({"width": size.width, "height": size.height})
 
-    sampler.change(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **QUIET)  # type: ignore[attr-defined]
+    # `input`, not `change`: what is pasted or kept brings its own schedule
+    sampler.input(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **QUIET)  # type: ignore[attr-defined]
     sides = {form.widgets["width"], form.widgets["height"]}
     size_tools.ratio(take_ratio, inputs={checkpoint}, outputs=sides, **QUIET)
     checkpoint.input(  # type: ignore[attr-defined]

@@ -86,7 +86,9 @@ lucid.jobBook = (kind) => {
     waitingOurs: () => queue.filter((told) => mine(told) && told.state === "waiting").length,
     queue: () => queue,
     busy: () => queue.length > 0 || [...jobs.values()].some(({told}) => !told || !isFinal(told)),
-    last: () => [...jobs.values()].map(({told}) => told).filter((told) => told && isFinal(told)).pop() ?? null,
+    // The job that ended last.
+    last: () => [...jobs.values()].map(({told}) => told).filter((told) => told && isFinal(told))
+      .sort((a, b) => a.finished - b.finished).pop() ?? null,
     told: (id) => jobs.get(id)?.told ?? null,
     // All pictures known here, newest job first, each job's in their order.
     pictures: () => [...jobs.values()].reverse().flatMap(({told}) => (told?.pictures ?? []).map((picture) => (

@@ -224,7 +224,7 @@ lucid.results = (kind, element, props, server, watch) => {
     element,
     // Whether Generate may ask: Gradio would take an unanswered question for the end of the page, and load it anew.
     asking() {
-      alert(lost ? "The server is not reachable: nothing was put into the queue. Try again when it is back." : "");
+      alert(lost ? "Nothing was put into the queue, because the server is not reachable. Try again when it is back." : "");
       return !lost;
     },
     say: alert,

@@ -1,0 +1,58 @@
+"""Finding what was made, and learning how."""
+
+from __future__ import annotations
+
+import re
+
+from live_server import Server
+from playwright.sync_api import expect
+from visitor import Visitor
+
+
+def test_what_was_made_is_found_and_used_again(visitor: Visitor, server: Server) -> None:
+    visitor.fill(prompt="a snowman in the snow, findable", steps=3, cfg_scale="1.5", seed=4711).generate()
+    visitor.sees_progress("^Done")
+    address = visitor.see(".stage img").get_attribute("src") or ""
+    file = server.data_dir / "outputs" / address.removeprefix("pictures/")
+    visitor.fill(prompt="something else", steps=20, seed=-1)
+
+    visitor.open_tab("History")
+    thumbnails = visitor.page.locator(".thumbnails button")
+    visitor.page.get_by_role("searchbox").fill("findable snowman")
+    expect(visitor.page.locator(".history .count")).to_have_text("1 picture")
+    expect(thumbnails).to_have_count(1)
+    thumbnails.click()
+    viewer = visitor.page.get_by_role("dialog", name="Picture")
+    expect(viewer.locator("img")).to_have_js_property("naturalWidth", 128)
+    expect(viewer.locator(".infotext")).to_contain_text("Seed: 4711")
+    with visitor.page.expect_download() as download:
+        viewer.get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes() == file.read_bytes()
+    viewer.get_by_role("button", name="Send to txt2img").click()
+    expect(visitor.field("prompt")).to_have_value("a snowman in the snow, findable")
+    assert [visitor.value(name) for name in ("steps", "cfg_scale", "seed")] == ["3", "1.5", "4711"]
+
+    visitor.open_tab("PNG Info")
+    visitor.page.locator(".png-info input").set_input_files(file)
+    expect(visitor.page.locator(".png-info .source")).to_have_text("Made with Lucid.")
+    expect(visitor.page.locator(".png-info .infotext")).to_contain_text("a snowman in the snow, findable")
+    visitor.page.locator(".png-info .send").click()
+    expect(visitor.field("prompt")).to_be_visible()
+
+    file.unlink()
+    visitor.open_tab("History")
+    visitor.page.get_by_role("searchbox").fill("findable")
+    expect(thumbnails).to_have_text(["file is gone"])
+    thumbnails.click()
+    expect(viewer).to_contain_text("not in the outputs folder any more")
+    expect(viewer.locator(".infotext")).to_contain_text("Seed: 4711")
+    visitor.page.keyboard.press("Escape")
+    visitor.page.get_by_role("searchbox").fill("nobody ever drew this")
+    expect(visitor.page.locator(".history .nothing")).to_have_text("No picture matches.")
+
+
+def test_a_file_that_is_no_picture_is_a_sentence(visitor: Visitor) -> None:
+    visitor.open_tab("PNG Info")
+    picture = {"name": "a.png", "mimeType": "image/png", "buffer": b"not a picture"}
+    visitor.page.locator(".png-info input").set_input_files(picture)  # type: ignore[arg-type]
+    expect(visitor.page.locator(".png-info .alert")).to_have_text(re.compile("cannot be read as a picture"))
