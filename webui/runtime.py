@@ -164,8 +164,8 @@ class Runtime:
         return self.library.files("vae")
 
     def checkpoint(self, name: str = "", hash: str = "") -> ModelFile:
-        """The checkpoint of that name; of "" the default one. Raises ``ModelNotFound`` with near matches."""
-        name = name or self.settings.default_checkpoint
+        """The checkpoint of that name, else of that hash, else the default one. ``ModelNotFound`` names near matches."""
+        name = name or hash or self.settings.default_checkpoint
         if name:
             return self.library.find("checkpoint", name, hash)
         usable = [file for file in self.checkpoints() if not file.problem]
