@@ -83,9 +83,6 @@ class Library:
             candidates = self._with_hash(candidates, hash) or candidates
         if not candidates and hash:
             candidates = self._with_hash(self.files(kind), hash)[:1]
-        if len(candidates) > 1:
-            usable = tuple(file for file in candidates if not file.problem)
-            candidates = usable if len(usable) == 1 else candidates
         if len(candidates) != 1:
             raise ModelNotFound(self._why_not_found(index, kind, name, candidates))
         if candidates[0].problem:
