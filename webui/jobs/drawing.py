@@ -5,7 +5,8 @@ Imported in the worker's thread only, because it loads torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import psutil
@@ -16,10 +17,9 @@ from webui.engine.device import choose_compute, find_hardware, use_threads
 from webui.engine.drawn import Drawn
 from webui.engine.generate import Options, generate_batch
 from webui.engine.model_manager import ModelManager, Selection
+from webui.jobs.tasks import Draw
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
-
-Draw = Callable[[GenerationRequest, int], Iterator[Loading | Step | Preview | Notice | Drawn]]
 
 VAE_AUTOMATIC = "Automatic"
 VAE_OWN = "None"
@@ -40,12 +40,15 @@ def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
     use_threads(workplace.threads)
     compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
     models = ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
+    # the hash of a 2 GB file takes seconds when it is not known yet: calculated while the picture is drawn
+    hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
 
     def draw(request: GenerationRequest, batch: int) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
         selection = select(library, request, want_taesd=options.preview == "taesd")
+        hashes = hasher.submit(_hashes, library, selection)
         for event in generate_batch(request, batch, models, selection, options):
             if isinstance(event, Drawn):
-                yield replace(event, facts={**event.facts, **_hashes(library, request, selection)})
+                yield replace(event, facts={**event.facts, **hashes.result()})
             else:
                 yield event
 
@@ -71,7 +74,7 @@ def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) ->
     return next((file for file in usable if file.path.stem.casefold() in named_alike), None)
 
 
-def _hashes(library: Library, request: GenerationRequest, selection: Selection) -> dict[str, str]:
+def _hashes(library: Library, selection: Selection) -> dict[str, str]:
     facts = {"checkpoint_hash": library.hash(selection.checkpoint)[:10]}
     if selection.vae is not None:
         facts |= {"vae": selection.vae.path.name, "vae_hash": library.hash(selection.vae)[:10]}
