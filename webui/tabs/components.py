@@ -37,7 +37,7 @@ def owner_of(request: gr.Request | None) -> str:
 
 def asset(name: str) -> str:
     """The text of a file in ``tabs/assets``."""
-    return resources.files("webui.tabs").joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files("webui.tabs").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
 
 
 def typed(parameter: Parameter, value: Any) -> Any:

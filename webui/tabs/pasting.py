@@ -8,6 +8,8 @@ from typing import Any
 
 from webui.domain.infotext import parse, to_request
 from webui.domain.request import GenerationRequest
+from webui.domain.samplers import find_sampler
+from webui.domain.schedules import AUTOMATIC
 from webui.errors import InvalidRequest, ModelNotFound, WebUIError
 from webui.runtime import VAE_CHOICES, Runtime
 
@@ -24,6 +26,9 @@ def pasted(runtime: Runtime, text: str, current: Mapping[str, Any]) -> tuple[dic
     notes = list(remarks)
     request, missing = _with_models_here(runtime, request, base)
     notes += missing
+    if find_sampler(request.sampler).default_schedule is None and request.schedule != AUTOMATIC.name:
+        notes.append(f"{request.sampler} takes no schedule type: {request.schedule} is left out.")
+        request = dataclasses.replace(request, schedule=AUTOMATIC.name)
     if unused:
         named = ", ".join(list(unused)[:_UNUSED_SHOWN])
         more = f" and {len(unused) - _UNUSED_SHOWN} more" if len(unused) > _UNUSED_SHOWN else ""
@@ -49,7 +54,7 @@ def _with_models_here(
     notes = []
     for kind, words in (("checkpoint", ("",)), ("vae", VAE_CHOICES)):
         name, sha256 = getattr(request, kind), getattr(request, f"{kind}_hash")
-        if name in words and not sha256:
+        if (name in words and not sha256) or name == getattr(base, kind):
             continue
         try:
             found = runtime.library.find(kind, name, sha256).name
@@ -57,5 +62,5 @@ def _with_models_here(
             kept = getattr(base, kind) or "the default one"
             notes.append(f"{error} Kept {kept}." if isinstance(error, ModelNotFound) else str(error))
             found = getattr(base, kind)
-        request = dataclasses.replace(request, **{kind: found, f"{kind}_hash": ""})
+        request = dataclasses.replace(request, **{kind: found, f"{kind}_hash": ""})  # type: ignore[arg-type]
     return request, notes
