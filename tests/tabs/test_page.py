@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,12 +30,16 @@ T = TypeVar("T")
 
 
 def in_a_loop(make: Callable[[], T]) -> T:
-    """Gradio makes an event loop of its own, and never closes it, where none is running."""
+    """Gradio makes an event loop of its own, and never closes it, where none is running.
+
+    In a thread of its own, because the journeys' browser keeps a loop running in this one.
+    """
 
     async def run() -> T:
         return make()
 
-    return asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
 
 
 def application(runtime: Runtime) -> FastAPI:
