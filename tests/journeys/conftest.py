@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from live_server import Server, end, serve
-from playwright.sync_api import Browser, Error, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 from visitor import Visitor
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -36,29 +37,50 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def household(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser for most visits, so that the page's scripts are compiled once; its memory is cleared after each test."""
+    context = new_context(browser)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
-    """Someone comes with a browser of their own. Afterwards: no script failed, and nobody else's server was asked."""
+def visit(browser: Browser, household: BrowserContext, server: Server) -> Iterator[Callable[..., Visitor]]:
+    """Someone opens the page: ``visit()`` in a tab of the shared browser, ``visit(color_scheme="dark")`` in one of their own.
+
+    Afterwards: no script failed, and no other server was asked.
+    """
     errors: list[Error] = []
     strangers: list[str] = []
-    contexts = []
+    with contextlib.ExitStack() as afterwards:
 
-    def come(address: str = server.address, **options: Any) -> Visitor:
-        context = browser.new_context(
-            **{"viewport": {"width": 1440, "height": 900}, "accept_downloads": True, **options}
-        )
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(error))
-        page.on("request", lambda request: strangers.append(request.url) if not is_ours(request.url, address) else None)
-        return Visitor(page, address).come()
+        def come(address: str = server.address, **options: Any) -> Visitor:
+            context = new_context(browser, **options) if options else household
+            page = context.new_page()
+            page.on("pageerror", lambda error: errors.append(error))
+            page.on("request", lambda request: None if is_ours(request.url, address) else strangers.append(request.url))
+            afterwards.callback(context.close if options else lambda: leave(page))
+            return Visitor(page, address).come()
 
-    yield come
-    for context in contexts:
-        context.close()
+        yield come
     assert not errors
     assert not strangers
+
+
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    context.set_default_timeout(PATIENCE)
+    return context
+
+
+def leave(page: Page) -> None:
+    """Close the tab and all that were opened from it, and forget what the browser kept."""
+    if page.is_closed():
+        return
+    page.evaluate("localStorage.clear()")
+    for open_page in page.context.pages:
+        open_page.close()
 
 
 def is_ours(url: str, address: str) -> bool:

@@ -51,7 +51,7 @@ def test_a_typed_prompt_becomes_a_picture_that_says_how_it_was_made(visitor: Vis
     expect(visitor.page).to_have_title(re.compile(r"^\d+ % · Lucid$"))
     expect(visitor.see(".bar")).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]"))
 
-    visitor.sees_progress("^Done: 1 picture$")
+    visitor.sees_progress("^Done: 1 picture in ")
     visitor.sees_picture()
     expect(visitor.page).to_have_title("Lucid")
     request = told(visitor.infotext())
@@ -89,7 +89,7 @@ def test_alt_enter_leaves_the_batch_and_goes_on(visitor: Visitor) -> None:
     visitor.sees_progress("batch 1 of 2")
     visitor.page.keyboard.press("Alt+Enter")
     visitor.sees_progress("batch 2 of 2")
-    visitor.sees_progress("^Done: 1 picture$")
+    visitor.sees_progress("^Done: 1 picture in ")
 
 
 def test_generate_pressed_again_puts_more_into_the_queue(visitor: Visitor) -> None:
@@ -108,7 +108,7 @@ def test_generate_pressed_again_puts_more_into_the_queue(visitor: Visitor) -> No
     waiting.nth(1).get_by_role("button").click()
     expect(waiting).to_have_count(1)
 
-    visitor.sees_progress("^Done: 1 picture$")
+    visitor.sees_progress("^Done: 1 picture in ")
     pictures = visitor.see(".strip button")
     expect(pictures).to_have_count(2)  # newest first
     assert told(visitor.infotext()).prompt == "a fish under water"
@@ -118,7 +118,7 @@ def test_generate_pressed_again_puts_more_into_the_queue(visitor: Visitor) -> No
 
 def test_a_batch_shows_all_its_pictures_and_each_its_own_seed(visitor: Visitor) -> None:
     visitor.fill(prompt="a yellow circle on a purple background", steps=6, batch_size=3, seed=100).generate()
-    visitor.sees_progress("^Done: 3 pictures$")
+    visitor.sees_progress("^Done: 3 pictures in ")
     pictures = visitor.see(".strip button")
     expect(pictures).to_have_count(3)
     for index in range(3):

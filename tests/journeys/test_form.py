@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from playwright.sync_api import expect
+from live_server import Server
+from playwright.sync_api import Browser, expect
 from visitor import Visitor
 
 
@@ -57,6 +60,14 @@ def test_control_and_arrows_weigh_the_word_at_the_cursor(visitor: Visitor) -> No
     assert visitor.value("prompt") == "a red apple"
 
 
+@pytest.fixture(scope="module")
+def lasting(browser: Browser, server: Server) -> Iterator[Visitor]:
+    """One page for a whole table of mistakes: a mistake leaves it as it was."""
+    page = browser.new_page()
+    yield Visitor(page, server.address).come()
+    page.close()
+
+
 @pytest.mark.parametrize(
     ("field", "typed", "sentence"),
     [
@@ -79,14 +90,6 @@ def test_a_mistake_is_a_sentence_that_names_the_field(lasting: Visitor, field: s
     lasting.see(".alert").get_by_role("button", name="Close").click()
     lasting.fill(**{field: before})
     expect(lasting.field(field)).to_have_attribute("aria-invalid", "false")
-
-
-@pytest.fixture(scope="module")
-def lasting(browser: object, server: object) -> object:
-    """One page for a whole table of mistakes: a mistake leaves it as it was."""
-    page = browser.new_page()  # type: ignore[attr-defined]
-    yield Visitor(page, server.address).come()  # type: ignore[attr-defined]
-    page.close()
 
 
 def test_a_sampler_with_timesteps_of_its_own_takes_no_schedule(visitor: Visitor) -> None:

@@ -56,3 +56,31 @@ def test_a_file_that_is_no_picture_is_a_sentence(visitor: Visitor) -> None:
     picture = {"name": "a.png", "mimeType": "image/png", "buffer": b"not a picture"}
     visitor.page.locator(".png-info input").set_input_files(picture)  # type: ignore[arg-type]
     expect(visitor.page.locator(".png-info .alert")).to_have_text(re.compile("cannot be read as a picture"))
+
+
+DROP = """async ([address, target]) => {
+    const blob = await (await fetch(address)).blob();
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([blob], "dropped.png", {type: "image/png"}));
+    document.querySelector(target).dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_picture_dropped_on_the_form_brings_its_parameters(visitor: Visitor) -> None:
+    visitor.fill(prompt="a turtle on a beach", steps=2, seed=12).generate()
+    visitor.sees_progress("^Done")
+    address = visitor.see(".stage img").get_attribute("src")
+    visitor.fill(prompt="", steps=50, seed=-1)
+    visitor.page.evaluate(DROP, [address, "#prompt textarea"])
+    expect(visitor.field("prompt")).to_have_value("a turtle on a beach")
+    expect(visitor.field("seed")).to_have_value("12")
+    expect(visitor.field("steps")).to_have_value("2")
+
+
+def test_the_arrow_takes_the_last_pictures_parameters_when_the_prompt_is_empty(visitor: Visitor) -> None:
+    visitor.fill(prompt="a pizza on a green background", steps=2, seed=31).generate()
+    visitor.sees_progress("^Done")
+    visitor.fill(prompt="", steps=50, seed=-1)
+    visitor.page.locator("#paste").click()
+    expect(visitor.field("prompt")).to_have_value("a pizza on a green background")
+    assert [visitor.value(name) for name in ("steps", "seed")] == ["2", "31"]

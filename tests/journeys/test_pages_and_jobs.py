@@ -54,13 +54,13 @@ def test_a_killed_server_loses_neither_the_job_nor_the_form(visit: Callable[...,
         visitor.sees_progress("batch 2 of 2")
         end(server)
         expect(visitor.see(".offline")).to_be_visible()
-        visitor.generate().sees_error("^Nothing was put into the queue, because the server is not reachable")
+        visitor.generate().sees_error("^Nothing was put into the queue, because the server does not answer")
         visitor.fill(prompt="typed while it was away")
 
         server = serve(tmp_path, port=server.port)
         expect(visitor.see(".offline")).to_be_hidden()
         expect(visitor.see(".alert")).to_be_hidden()
-        visitor.sees_progress("^Done: 2 pictures$")
+        visitor.sees_progress("^Done: 2 pictures in ")
         expect(visitor.see(".infotext")).to_contain_text("a robot on a gray background")
         expect(visitor.see(".infotext")).to_contain_text("Seed: 5,")
         assert visitor.value("prompt") == "typed while it was away"

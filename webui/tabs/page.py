@@ -1,4 +1,8 @@
-"""The page: models on top, one tab after another below. ``TABS`` is the list of tabs; a new one is a file and its row."""
+"""The page: models on top, one tab after another below. ``TABS`` is the list of tabs; a new one is a file and its row.
+
+A tab is a module with ``NAME`` (for programs), ``TITLE`` (for people) and ``build(runtime, models)``. The browser builds the
+pieces of a tab when it is first opened; what must work before that stands beside the tabs.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,7 @@ def build(runtime: Runtime) -> gr.Blocks:
             for tab in TABS:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab-{tab.NAME}"):
                     tab.build(runtime, bar)
+        png_info.build_reader(runtime)
     return blocks
 
 

@@ -17,6 +17,12 @@ TITLE = "PNG Info"
 
 
 def build(runtime: Runtime, models: ModelBar) -> None:
+    widget_html(asset("png_info.html"), "png-info", "lucid.pngInfo(element)")
+
+
+def build_reader(runtime: Runtime) -> None:
+    """What reads a picture for the tab, and for all others: one may be dropped anywhere on the page."""
+
     def read(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             data = base64.b64decode(str(asked.get("data", "")), validate=True)
@@ -24,7 +30,7 @@ def build(runtime: Runtime, models: ModelBar) -> None:
             return {"error": "The picture did not arrive whole. Try again."}
         return described(runtime, data)
 
-    widget_html(asset("png_info.html"), "png-info", "lucid.pngInfo(element, server)", server_functions=[read])
+    widget_html("", "picture-reader", "lucid.pictureReader(server)", server_functions=[read], visible="hidden")
 
 
 def described(runtime: Runtime, data: bytes) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def shown(snapshot: JobSnapshot) -> dict[str, Any]:
         "pictures": [picture(saved) for saved in snapshot.pictures],
         "notices": list(snapshot.notices),
         "error": snapshot.error,
+        "started": snapshot.started,
         "finished": snapshot.finished,
         "version": snapshot.version,
     }

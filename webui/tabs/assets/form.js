@@ -52,7 +52,7 @@ lucid.form = {
     this.records[key] = Object.fromEntries(names.map((name, at) => [name, values[at]]));
     this.write(key);
   },
-  // What is being typed, also while the server is not reachable and Gradio tells nothing.
+  // What is being typed, also while the server does not answer and Gradio tells nothing.
   typed(name, value) {
     for (const [key, record] of Object.entries(this.records)) {
       if (!(name in record)) continue;
@@ -124,7 +124,7 @@ lucid.notes = (examples, element, props, server, trigger, watch) => {
     let told;
     try {
       told = await lucid.ask(server, "read", prompts);
-    } catch { // not reachable: the results panel says so; asked again at the next change
+    } catch { // no answer: the results panel says so; asked again at the next change
       asked = null;
       return;
     }

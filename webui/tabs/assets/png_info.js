@@ -1,10 +1,8 @@
 // Drop, choose or paste a picture: the server reads how it was made. Nothing is stored there.
 
-lucid.pngInfo = (element, server) => {
-  const $ = (selector) => element.querySelector(selector);
-  let infotext = "";
-
-  const read = async (file) => {
+lucid.pictureReader = (server) => {
+  // {infotext, source}, or {error}
+  lucid.readPicture = async (file) => {
     const data = await new Promise((resolve) => {
       const reader = new FileReader();
       reader.onload = () => resolve(String(reader.result).split(",", 2)[1] ?? "");
@@ -13,9 +11,33 @@ lucid.pngInfo = (element, server) => {
     try {
       return await lucid.ask(server, "read", {data});
     } catch {
-      return {error: "The server is not reachable. Try again in a moment."};
+      return {error: "The server does not answer. Try again in a moment."};
     }
   };
+};
+
+lucid.pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
+
+// A picture dropped on a form brings its parameters; on the PNG Info tab it is shown.
+document.addEventListener("dragover", (event) => {
+  if ([...(event.dataTransfer?.types ?? [])].includes("Files")) event.preventDefault();
+});
+document.addEventListener("drop", async (event) => {
+  const file = lucid.pictureIn(event.dataTransfer);
+  if (!file) return;
+  event.preventDefault();
+  if (lucid.infoTab?.isOpen()) {
+    lucid.infoTab.show(file);
+    return;
+  }
+  const told = await lucid.readPicture(file);
+  if (told.infotext) lucid.send("txt2img", told.infotext);
+  else lucid.activePanel()?.say(told.error ?? told.source);
+});
+
+lucid.pngInfo = (element) => {
+  const $ = (selector) => element.querySelector(selector);
+  let infotext = "";
 
   const show = async (file) => {
     const img = $(".drop img");
@@ -23,7 +45,7 @@ lucid.pngInfo = (element, server) => {
     img.src = URL.createObjectURL(file);
     img.hidden = false;
     $(".hint").hidden = true;
-    const told = await read(file);
+    const told = await lucid.readPicture(file);
     infotext = told.infotext ?? "";
     $(".alert").hidden = !told.error;
     $(".alert").textContent = told.error ?? "";
@@ -33,7 +55,6 @@ lucid.pngInfo = (element, server) => {
     $(".infotext").textContent = infotext;
   };
 
-  const pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
   $("input").addEventListener("change", (event) => {
     if (event.target.files[0]) show(event.target.files[0]);
     event.target.value = "";
@@ -42,21 +63,8 @@ lucid.pngInfo = (element, server) => {
   $(".copy").addEventListener("click", (event) => lucid.copy(infotext, event.currentTarget));
   $(".send").addEventListener("click", () => lucid.send("txt2img", infotext));
   document.addEventListener("paste", (event) => {
-    const file = pictureIn(event.clipboardData);
+    const file = lucid.pictureIn(event.clipboardData);
     if (file && element.offsetParent !== null) show(file);
   });
-
-  // A picture dropped anywhere: here it is shown; on another tab its parameters go into that tab's form.
-  document.addEventListener("dragover", (event) => {
-    if ([...(event.dataTransfer?.types ?? [])].includes("Files")) event.preventDefault();
-  });
-  document.addEventListener("drop", async (event) => {
-    const file = pictureIn(event.dataTransfer);
-    if (!file) return;
-    event.preventDefault();
-    if (element.offsetParent !== null) return show(file);
-    const told = await read(file);
-    if (told.infotext) lucid.send("txt2img", told.infotext);
-    else lucid.activePanel()?.say(told.error ?? told.source);
-  });
+  lucid.infoTab = {show, isOpen: () => element.offsetParent !== null};
 };

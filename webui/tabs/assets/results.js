@@ -37,6 +37,7 @@ lucid.results = (kind, element, props, server, watch) => {
   // ---- words and numbers
 
   const seconds = (s) => (s < 60 ? `${Math.max(1, Math.round(s))} s` : s < 3600 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`);
+  const took = (s) => (s < 10 ? `${s.toFixed(1)} s` : seconds(s));
   const speed = (rate) => (!rate ? "" : rate >= 1 ? `${rate.toFixed(1)} it/s` : `${(1 / rate).toFixed(1)} s/it`);
   const many = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
 
@@ -56,7 +57,7 @@ lucid.results = (kind, element, props, server, watch) => {
     return [`${whose}Step ${step} of ${steps}${of}`, [speed(job.rate), left].filter(Boolean).join(" · "), (batch + step / steps) / batches];
   };
   const ended = (job) => ({
-    done: `Done: ${many(job.pictures.length)}`,
+    done: `Done: ${many(job.pictures.length)} in ${took(job.finished - job.started)}`,
     stopped: job.pictures.length ? `Stopped: ${job.pictures.length} of ${job.count} kept` : "Stopped",
     failed: "Failed",
   })[job.state];
@@ -191,7 +192,7 @@ lucid.results = (kind, element, props, server, watch) => {
       const answer = await lucid.ask(server, what, {job});
       if (answer.error) alert(answer.error);
     } catch {
-      alert("The server is not reachable: nothing was changed. It is asked again and again.");
+      alert("Nothing was changed, because the server does not answer. Try again when it is back.");
     }
     poller.now();
   };
@@ -224,7 +225,7 @@ lucid.results = (kind, element, props, server, watch) => {
     element,
     // Whether Generate may ask: Gradio would take an unanswered question for the end of the page, and load it anew.
     asking() {
-      alert(lost ? "Nothing was put into the queue, because the server is not reachable. Try again when it is back." : "");
+      alert(lost ? "Nothing was put into the queue, because the server does not answer. Try again when it is back." : "");
       return !lost;
     },
     say: alert,

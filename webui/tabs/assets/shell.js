@@ -1,6 +1,6 @@
 // The page around the tabs: memory of the browser, colours, tabs, shortcuts. Everything of ours is in `lucid`; each of its
 // functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
-window.lucid = {fields: {}, panels: {}, doors: {}, shown: null};
+window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, shown: null};
 
 // What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
 // with what the last one had. Private windows may refuse storage: then nothing is remembered.
@@ -68,12 +68,17 @@ lucid.theme = (element) => {
 
 lucid.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
 
-// The place where a tab receives an infotext.
-lucid.door = (name, trigger) => { lucid.doors[name] = (text) => trigger("arrive", {text}); };
+// The place where a tab receives an infotext. One that is sent to a tab before it was first opened waits for its door.
+lucid.door = (name, trigger) => {
+  lucid.doors[name] = (text) => trigger("arrive", {text});
+  if (name in lucid.letters) lucid.doors[name](lucid.letters[name]);
+  delete lucid.letters[name];
+};
 
 lucid.send = (name, text) => {
   lucid.openTab(name);
-  lucid.doors[name]?.(text);
+  if (name in lucid.doors) lucid.doors[name](text);
+  else lucid.letters[name] = text;
 };
 
 lucid.copy = async (text, button) => {
