@@ -39,7 +39,7 @@ def test_a_named_precision_is_obeyed():
 
 
 def test_a_device_that_is_not_there_is_named_with_what_is():
-    with pytest.raises(InvalidSettings, match='no "cuda" on this machine.*"cpu"'):
+    with pytest.raises(InvalidSettings, match=r'no "cuda" on this machine.*"cpu"'):
         choose_compute("cuda", "auto", PLAIN)
 
 

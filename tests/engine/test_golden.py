@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import TINY_CONFIGS, tiny_components
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
+from tiny import TINY_CONFIGS, tiny_components
 
 from webui.engine.denoise import denoise, unet_network
 from webui.engine.latents import decode

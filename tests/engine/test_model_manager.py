@@ -49,7 +49,7 @@ def test_what_is_there_is_not_loaded_again(models, tiny_library):
 def test_a_vae_is_swapped_without_touching_the_checkpoint(models, tiny_library):
     own, _ = load(models, select(tiny_library, "a"))
     other, events = load(models, select(tiny_library, "a", "other"))
-    assert [event.text.split(":")[0] for event in events][0] == "loading other"
+    assert next(event.text.split(":")[0] for event in events) == "loading other"
     assert other.checkpoint is own.checkpoint
     expected = tiny_components(seed=3)["vae"].state_dict()
     assert all(torch.equal(other.vae.state_dict()[key], tensor) for key, tensor in expected.items())

@@ -135,5 +135,5 @@ def test_a_damaged_file_gives_a_sentence_and_no_black_picture(models, tiny_libra
     list(models.load(selection(tiny_library)))
     with models.use(selection(tiny_library)) as model, torch.no_grad():
         model.vae.decoder.conv_out.weight.fill_(float("nan"))
-    with pytest.raises(NumericalFailure, match="VAE's picture is not a number.*try another VAE"):
+    with pytest.raises(NumericalFailure, match=r"VAE's picture is not a number.*try another VAE"):
         draw(models, REQUEST, tiny_library)
