@@ -36,11 +36,11 @@ FOLLOWING = ("width", "height", "steps", "cfg_scale")  # what takes a newly chos
 RATIOS = {"1:1": (1, 1), "4:3": (4, 3), "3:2": (3, 2), "16:9": (16, 9)}
 EXAMPLES = {  # by the beginning of a checkpoint's name: prompts of words that it knows
     "lucid-starter": (
-        "a red apple on a blue background",
         "a panda on a pink background",
-        "a yellow circle on a purple background",
         "a rocket at night",
-        "a house in the snow",
+        "a sunflower in a meadow",
+        "a whale under water",
+        "a yellow circle on a purple background",
     ),
 }
 
