@@ -29,11 +29,16 @@ OFFLINE: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Read by torch's OpenMP when it is loaded. A thread that waits gives its core away instead of spinning: where a browser wants
+# that core too, spinning made a picture take 5 to 15 s instead of 1.3 s (docs/design-opinions.md).
+PATIENT_THREADS = ("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     os.environ.update(OFFLINE)
+    os.environ.setdefault(*PATIENT_THREADS)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a Ctrl-C
     try:
