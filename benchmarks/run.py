@@ -1,6 +1,6 @@
 """Ratios between Lucid and what it is built on, each measured in one run on one machine:
 
-    python benchmarks/run.py [--only step,load,memory,start] [--cache FOLDER]
+    python benchmarks/run.py [--only step,load,start,sd15] [--cache FOLDER]
 
 Seconds mean little on another machine; ratios travel. Each pair is run turn about, so that a machine that slows down
 slows both, and the medians are compared. ``docs/benchmarks.md`` holds the figures of the last run.
@@ -265,7 +265,7 @@ def start(repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="step,load,start", help="comma-separated: step, load, start")
+    parser.add_argument("--only", default="step,load,start", help="comma-separated: step, load, start, sd15")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lucid-benchmarks")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

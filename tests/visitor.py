@@ -78,6 +78,11 @@ class Visitor:
     def sees_picture(self) -> None:
         expect(self.see(".stage img")).to_have_attribute("src", re.compile("^pictures/"))
 
+    def picture_address(self) -> str:
+        """Where the finished picture on the stage comes from, once it is there."""
+        self.sees_picture()
+        return self.see(".stage img").get_attribute("src") or ""
+
     def sees_error(self, pattern: str) -> None:
         expect(self.see(".alert p")).to_have_text(re.compile(pattern))
 

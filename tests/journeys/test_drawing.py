@@ -136,7 +136,7 @@ def test_a_batch_shows_all_its_pictures_and_each_its_own_seed(visitor: Visitor) 
 def test_the_picture_is_on_disk_before_it_is_shown(visitor: Visitor, server: Server) -> None:
     visitor.fill(prompt="a heart on a white background", steps=4).generate()
     visitor.sees_picture()
-    shown = visitor.see(".stage img").get_attribute("src") or ""
+    shown = visitor.picture_address()
     assert (server.data_dir / "outputs" / shown.removeprefix("pictures/")).is_file()
 
 

@@ -12,7 +12,7 @@ from visitor import Visitor
 def test_what_was_made_is_found_and_used_again(visitor: Visitor, server: Server) -> None:
     visitor.fill(prompt="a snowman in the snow, findable", steps=3, cfg_scale="1.5", seed=4711).generate()
     visitor.sees_progress("^Done")
-    address = visitor.see(".stage img").get_attribute("src") or ""
+    address = visitor.picture_address()
     file = server.data_dir / "outputs" / address.removeprefix("pictures/")
     visitor.fill(prompt="something else", steps=20, seed=-1)
 
@@ -69,7 +69,7 @@ DROP = """async ([address, target]) => {
 def test_a_picture_dropped_on_the_form_brings_its_parameters(visitor: Visitor) -> None:
     visitor.fill(prompt="a turtle on a beach", steps=2, seed=12).generate()
     visitor.sees_progress("^Done")
-    address = visitor.see(".stage img").get_attribute("src")
+    address = visitor.picture_address()
     visitor.fill(prompt="", steps=50, seed=-1)
     visitor.page.evaluate(DROP, [address, "#prompt textarea"])
     expect(visitor.field("prompt")).to_have_value("a turtle on a beach")
