@@ -149,6 +149,15 @@ def test_tokens_are_counted_without_torch(runtime):
     assert (count.tokens, count.limit) == (76, 150)
 
 
+def test_a_preview_that_cannot_be_had_is_told(data, tmp_path):
+    runtime = Runtime(Settings(data_dir=tmp_path, models_dir=data / "models", device="cpu", preview="taesd"))
+    runtime.start()
+    done = runtime.generate(replace(REQUEST, batch_count=2)).wait()
+    runtime.close()
+    assert done.state == "done"
+    assert done.notices == ("There is no usable TAESD file in models/taesd, so previews are the coarse linear ones.",)
+
+
 def test_an_empty_models_folder_is_explained(tmp_path):
     runtime = Runtime(Settings(data_dir=tmp_path, device="cpu"))
     runtime.library.rescan()

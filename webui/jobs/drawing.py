@@ -45,6 +45,8 @@ def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
 
     def draw(request: GenerationRequest, batch: int) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
         selection = select(library, request, want_taesd=options.preview == "taesd")
+        if options.preview == "taesd" and selection.taesd is None and batch == 0:
+            yield Notice("There is no usable TAESD file in models/taesd, so previews are the coarse linear ones.")
         hashes = hasher.submit(_hashes, library, selection)
         for event in generate_batch(request, batch, models, selection, options):
             if isinstance(event, Drawn):
