@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from webui.training.original_layout import export_single_file
+from webui.training.single_file import export_single_file
 
 CONFIGS_FOLDER = Path(__file__).resolve().parent.parent / "webui" / "data" / "sd1"
 

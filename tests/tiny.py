@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from webui.library.original_layout import original_names
-from webui.training.original_layout import export_single_file
+from webui.training.single_file import export_single_file
 
 TINY_CONFIGS: dict[str, dict[str, Any]] = {
     "unet": {

@@ -23,7 +23,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from webui.errors import IncompatibleModel
 from webui.library.configs import family_configs
 from webui.library.original_layout import names_in_file
-from webui.training.original_layout import TEXT_ENCODER_PREFIX, UNET_PREFIX, VAE_PREFIX, export_single_file, to_original
+from webui.training.single_file import TEXT_ENCODER_PREFIX, UNET_PREFIX, VAE_PREFIX, export_single_file, to_original
 
 PLAIN, ATTENTION = "DownBlock2D", "CrossAttnDownBlock2D"
 UNETS = {
