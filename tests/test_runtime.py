@@ -160,7 +160,6 @@ def test_a_preview_that_cannot_be_had_is_told(data, tmp_path):
 
 def test_an_empty_models_folder_is_explained(tmp_path):
     runtime = Runtime(Settings(data_dir=tmp_path, device="cpu"))
-    runtime.library.rescan()
     with pytest.raises(ModelNotFound, match=r"no usable checkpoint in .*checkpoints.*\.safetensors"):
         runtime.resolve(REQUEST)
     runtime.close()

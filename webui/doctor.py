@@ -228,7 +228,6 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:  # the queue of a running server is none of our business
         runtime = Runtime(dataclasses.replace(settings, data_dir=Path(scratch)), adopt=False)
         try:
-            runtime.rescan()
             yield from _model_findings(settings, runtime)
         finally:
             runtime.close()

@@ -60,7 +60,7 @@ class Readiness:
 
 
 class Runtime:
-    """``start`` scans the model folders and starts a worker for each device; ``close`` parks what is running.
+    """Building it scans the model folders; ``start`` starts a worker for each device; ``close`` parks what is running.
 
     ``adopt=False`` leaves the unfinished jobs of an earlier run alone (the command line draws only its own).
     """
@@ -76,6 +76,7 @@ class Runtime:
             settings.filename_pattern,
             settings.folder_pattern,
         )
+        self.library.rescan()
         self._rescue = Outputs(settings.var_dir / "rescued")
         self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
         self.history = History(database, self.outputs)
@@ -84,7 +85,6 @@ class Runtime:
 
     def start(self) -> None:
         self.outputs.remove_leftovers(self.queue.will_draw)
-        self.library.rescan()
         for worker in self._workers:
             worker.start()
 

@@ -56,7 +56,6 @@ def serve(settings: Settings, insecure: bool = False) -> None:
 
         runtime = Runtime(settings)
         try:
-            runtime.rescan()
             application = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
             gradio.mount_gradio_app(application, page.build(runtime), path="/", **page.mount_options(runtime))
             config = uvicorn.Config(

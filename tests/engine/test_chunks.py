@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webui.domain.prompt import Break, parse_attention
-from webui.engine.chunks import TokenCount, Unit, chunk, chunk_prompt, count_tokens, units, with_empty_chunks
+from webui.engine.chunks import TokenCount, Unit, chunk, chunk_prompt, count_tokens, units
 from webui.engine.tokenizer import COMMA_TOKEN, END_TOKEN, START_TOKEN, ClipTokenizer
 
 TOKENIZER = ClipTokenizer()
@@ -77,12 +77,6 @@ def test_an_embedding_after_the_last_comma_moves_whole():
     prompt = [*[Unit((CAT,))] * 60, Unit((COMMA_TOKEN,)), Unit((0,) * 14), Unit((DOG,))]
     first, second = chunk(prompt)
     assert (first.length, second.length) == (61, 15)
-
-
-def test_shorter_prompts_of_a_batch_get_empty_chunks():
-    chunks = with_empty_chunks(chunk_prompt("cat", TOKENIZER), 3)
-    assert [chunk.length for chunk in chunks] == [1, 0, 0]
-    assert chunks[1:] == chunk_prompt("", TOKENIZER) * 2
 
 
 UNITS = st.one_of(

@@ -10,7 +10,8 @@ from tiny import tiny_components, write_tiny_checkpoint
 from webui.domain.events import Loading
 from webui.engine.device import Compute
 from webui.engine.model_manager import ModelManager, Selection
-from webui.errors import UnreadableModel
+from webui.engine.weights import SafetensorsFile
+from webui.errors import OutOfMemory, UnreadableModel
 from webui.library.index import Library
 
 
@@ -109,6 +110,34 @@ def test_a_diffusers_folder_gives_the_same_networks(models, tiny_library, tmp_pa
     from_file, _ = load(models, select(tiny_library, "a"))
     assert from_folder.checkpoint is not from_file.checkpoint
     assert torch.equal(unet_weights(from_folder), unet_weights(from_file))
+
+
+def test_when_memory_runs_out_while_loading_other_models_make_room(models, tiny_library, monkeypatch):
+    load(models, select(tiny_library, "b"))
+    held = []
+    read = SafetensorsFile.get
+
+    def refuse_beside_others(file, name):
+        held.append(models.loaded_bytes)
+        if models.loaded_bytes:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return read(file, name)
+
+    monkeypatch.setattr(SafetensorsFile, "get", refuse_beside_others)
+    model, _ = load(models, select(tiny_library, "a"))
+    assert held[0] > 0 == held[1]
+    assert torch.equal(unet_weights(model), torch.cat([p.flatten() for p in tiny_components(1)["unet"].parameters()]))
+
+
+def test_a_model_too_large_for_an_empty_memory_is_a_sentence(models, tiny_library, monkeypatch):
+    def refuse(file, name):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    with monkeypatch.context() as full:
+        full.setattr(SafetensorsFile, "get", refuse)
+        with pytest.raises(OutOfMemory, match='"a" does not fit into the memory of cpu'):
+            load(models, select(tiny_library, "a"))
+    load(models, select(tiny_library, "a"))
 
 
 def test_a_file_cut_short_after_the_scan_is_named(models, tmp_path):

@@ -70,11 +70,6 @@ def chunk_prompt(text: str, tokenizer: ClipTokenizer, pad_token: int = END_TOKEN
     return chunk(units(parse_attention(text), tokenizer), pad_token)
 
 
-def with_empty_chunks(chunks: tuple[Chunk, ...], count: int, pad_token: int = END_TOKEN) -> tuple[Chunk, ...]:
-    """``chunks`` and as many empty ones as make ``count``: prompts of different lengths share a batch that way."""
-    return (*chunks, *[_framed([], pad_token)] * (count - len(chunks)))
-
-
 def count_tokens(text: str, tokenizer: ClipTokenizer) -> TokenCount:
     """How many tokens of how many a prompt takes. All chunks but the last count as full, and so does one ended by BREAK."""
     prompt = list(units(parse_attention(text), tokenizer))

@@ -17,20 +17,17 @@ def load_taesd(file: ModelFile, compute: Compute) -> Generator[int, None, torch.
 
     Either ``taesd_decoder.safetensors`` as published, or the weights of diffusers' AutoencoderTiny.
     """
+    with torch.device("meta"):
+        module: torch.nn.Module = AutoencoderTiny().decoder
     with open_tensors([file.path]) as tensors:
         decoder = yield from assemble(
-            _build,
+            module,
             taesd_names(tensors.keys()),
             tensors,
             device=compute.device,
             dtype=compute.vae,
             label=file.path.name,
         )
-    return decoder
-
-
-def _build() -> torch.nn.Module:
-    decoder: torch.nn.Module = AutoencoderTiny().decoder
     return decoder
 
 

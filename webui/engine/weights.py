@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -51,7 +51,7 @@ def open_tensors(paths: Sequence[Path]) -> Iterator[SafetensorsFile]:
 
 
 def assemble(
-    build: Callable[[], Module],
+    module: Module,
     names: Mapping[str, str],
     tensors: TensorFile,
     *,
@@ -60,18 +60,16 @@ def assemble(
     label: str,
     channels_last: bool = False,
 ) -> Generator[int, None, Module]:
-    """Yield the bytes of each tensor read; return the network that ``build`` describes with these parameters.
+    """Yield the bytes of each tensor read; return ``module`` with these parameters.
 
-    ``build`` runs on torch's meta device, so that no memory is filled only to be overwritten. ``names`` maps each of the
-    network's own parameter names to the name in the file. Tensors are copied, never left mapped: a file that is cut short
+    ``module`` was built on torch's meta device, so that no memory is filled only to be overwritten. ``names`` maps each of
+    its own parameter names to the name in the file. Tensors are copied, never left mapped: a file that is cut short
     while a picture is drawn must not take the server down.
 
     ``channels_last`` lays convolution weights out as the kernels of CPUs and of newer GPUs like them best.
 
     A parameter that the file lacks, or that has another number of elements, raises ``UnreadableModel`` naming it.
     """
-    with torch.device("meta"):
-        module = build()
     wanted = module.state_dict()
     present = set(tensors.keys())
     missing = [name for name in wanted if names.get(name) not in present]

@@ -17,7 +17,7 @@ from webui.engine.device import Compute
 from webui.engine.families.base import Checkpoint
 from webui.engine.latents import fit_preview, sd1_preview
 from webui.engine.weights import assemble, open_tensors
-from webui.errors import InvalidRequest, UnreadableModel
+from webui.errors import InvalidRequest
 from webui.library.formats import component_files
 from webui.library.model_file import ModelFile
 from webui.library.original_layout import names_in_file
@@ -72,19 +72,16 @@ def _component(
 ) -> Generator[int, None, Any]:
     config = dict(file.configs[component])
     with torch.device("meta"):
-        parameters = list(build(config).state_dict())
+        module = build(config)
     with open_tensors(component_files(file, component)) as tensors:
-        names = names_in_file(component, parameters, tensors.keys())
-        try:
-            module = yield from assemble(
-                lambda: build(config),
-                names,
+        return (
+            yield from assemble(
+                module,
+                names_in_file(component, module.state_dict(), tensors.keys()),
                 tensors,
                 device=compute.device,
                 dtype=dtype,
                 label=f"{file.path.name} ({component})",
                 channels_last=component == "unet",
             )
-        except RuntimeError as error:  # load_state_dict's complaint about shapes
-            raise UnreadableModel(f"{file.path.name} ({component}) does not fit its config: {error}") from error
-    return module
+        )
