@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from webui.errors import InvalidRequest, did_you_mean
 
-
 CHURN = ("s_churn", "s_tmin", "s_tmax", "s_noise")
 ANCESTRAL = ("eta", "s_noise")
 
