@@ -81,9 +81,18 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     @abstractmethod
     def set_run(
-        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+        self,
+        steps: int,
+        schedule: Schedule | None,
+        skip: int = 0,
+        device: str | torch.device | None = None,
+        sigmas: Sequence[float] | None = None,
     ) -> None:
-        """Set the levels of a run of ``steps`` steps, the first ``skip`` of them left out. None: Uniform, or its own."""
+        """Set the levels of a run of ``steps`` steps, the first ``skip`` of them left out. None: Uniform, or its own.
+
+        ``sigmas`` are the noise levels of the whole run, the end included, where the caller has calculated them; samplers
+        with timesteps of their own pay no heed to them.
+        """
 
     @property
     @abstractmethod
@@ -129,13 +138,19 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         """``predict_x0`` and ``advance`` in one. ``timestep`` only matters in the first call of a run that was not begun.
 
         ``generator`` (one, or one per picture) is used if ``begin`` was given no noise. ``prev_sample`` has the dtype of
-        ``sample``; the state within stays float32.
+        ``sample``; the state within stays float32. A pipeline tells only its guided output, so that samplers which want the
+        unconditional one too (CFG++) take it for both: exact at guidance scale 1.
         """
+        if self.adaptive:
+            raise ValueError(
+                f"{type(self).__name__} finds its timesteps on the way, and a pipeline wants to know them before: "
+                "drive it with begin, predict_x0 and advance"
+            )
         self._generator = generator
         if self._run is None:
             self._locate(timestep)
             self.begin(sample)
-            if self.level != self.levels[self.call // self.order]:
+            if self.level != self._start_level:
                 raise ValueError("s_churn adds noise before the first network call: call begin() before the loop")
         elif sample is not self._handed or sample.dtype == torch.float32:
             self._x.copy_(sample)  # pipelines may change the latents between two steps; those that inpaint do

@@ -31,13 +31,24 @@ class SigmaScheduler(Scheduler):
             if num_inference_steps is None:
                 raise ValueError("set_timesteps needs num_inference_steps or sigmas")
             sigmas = UNIFORM.sigmas(num_inference_steps, self.noise_model)
-        self._set_levels(falling(sigmas, "sigmas"), device)
+        self._take(falling(sigmas, "sigmas"), device)
+
+    def _take(
+        self, sigmas: Sequence[float], device: str | torch.device | None, whole: Sequence[float] | None = None
+    ) -> None:
+        self._set_levels(sigmas, device, whole)
         self.sigmas = torch.tensor(self.levels, dtype=torch.float32)
 
     def set_run(
-        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+        self,
+        steps: int,
+        schedule: Schedule | None,
+        skip: int = 0,
+        device: str | torch.device | None = None,
+        sigmas: Sequence[float] | None = None,
     ) -> None:
-        self.set_timesteps(device=device, sigmas=(schedule or UNIFORM).sigmas(steps, self.noise_model)[skip:])
+        whole = falling(sigmas or (schedule or UNIFORM).sigmas(steps, self.noise_model), "sigmas")
+        self._take(whole[min(skip, len(whole) - 2) :], device, whole)
 
     def level_to_timestep(self, level: float) -> float:
         return self.noise_model.sigma_to_t(level)

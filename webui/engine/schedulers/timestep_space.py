@@ -29,13 +29,24 @@ class TimestepScheduler(Scheduler):
             if num_inference_steps is None:
                 raise ValueError("set_timesteps needs num_inference_steps or timesteps")
             timesteps = self.run_timesteps(num_inference_steps)
-        self._set_levels(falling(timesteps, "timesteps"), device)
+        self._take(falling(timesteps, "timesteps"), device)
+
+    def _take(
+        self, timesteps: Sequence[float], device: str | torch.device | None, whole: Sequence[float] | None = None
+    ) -> None:
+        self._set_levels(timesteps, device, whole)
         self.sigmas = torch.tensor([b / a for a, b in map(self.signal_and_noise, self.levels)], dtype=torch.float32)
 
     def set_run(
-        self, steps: int, schedule: Schedule | None, skip: int = 0, device: str | torch.device | None = None
+        self,
+        steps: int,
+        schedule: Schedule | None,
+        skip: int = 0,
+        device: str | torch.device | None = None,
+        sigmas: Sequence[float] | None = None,
     ) -> None:
-        self.set_timesteps(device=device, timesteps=self.run_timesteps(steps, skip))
+        whole = falling(self.run_timesteps(steps), "timesteps")
+        self._take(falling(self.run_timesteps(steps, skip), "timesteps"), device, whole)
 
     def run_timesteps(self, steps: int, skip: int = 0) -> Sequence[float]:
         """The timesteps that a run of ``steps`` visits, falling. ``skip`` leaves out steps at the start (img2img).
