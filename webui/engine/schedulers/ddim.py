@@ -23,9 +23,18 @@ class DDIMScheduler(TimestepScheduler):
             denoised = yield x, t
             a, b = self.signal_and_noise(t)  # √ᾱ and √(1 − ᾱ)
             a_prev, b_prev = self.signal_and_noise(t_prev)
-            sigma = self.eta * b_prev / b * sqrt(1 - (a / a_prev) ** 2)
+            sigma = ddim_sigma((a, b), (a_prev, b_prev), self.eta)
             eps = (x - denoised * a) / b
             x = denoised * a_prev + eps * sqrt(b_prev**2 - sigma**2)
             if sigma > 0:
                 x = x + noise(t, t_prev) * sigma
         return x
+
+
+def ddim_sigma(now: tuple[float, float], before: tuple[float, float], eta: float) -> float:
+    """How much of the noise at the timestep before is fresh, from (√ᾱ, √(1 − ᾱ)) of both. The paper's equation 16.
+
+    At most all of it, which an eta above 1 may ask for.
+    """
+    (a, b), (a_prev, b_prev) = now, before
+    return min(b_prev, eta * b_prev / b * sqrt(1 - (a / a_prev) ** 2))

@@ -1,0 +1,33 @@
+"""TCD: for models distilled to jump anywhere along their path. A jump below the next level, and noise back up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import floor, sqrt
+
+from torch import Tensor
+
+from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.solver import Algorithm, Noise
+
+
+class TCDScheduler(SigmaScheduler):
+    """Strategic stochastic sampling. Zheng et al., arXiv 2402.19159. eta is the paper's γ: 0 is Euler, 1 all but LCM.
+
+    In sigma space, so that any schedule will do; the same steps as diffusers' ``TCDScheduler`` on the same timesteps.
+    """
+
+    default_eta = 0.3
+
+    def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
+        for sigma, sigma_next in pairwise(levels):
+            denoised = yield x, sigma
+            if sigma_next == 0:
+                return denoised
+            s = floor((1 - self.eta) * self.level_to_timestep(sigma_next))  # whole, as the distillation knew them
+            sigma_s = min(self.timestep_to_level(s), sigma_next)
+            x = denoised + (x - denoised) * (sigma_s / sigma)
+            if sigma_s < sigma_next:
+                x = x + noise(sigma, sigma_next) * (self.s_noise * sqrt(sigma_next**2 - sigma_s**2))
+        return x
