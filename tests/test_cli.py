@@ -78,6 +78,7 @@ def test_serve_is_the_command_when_none_is_named(capsys: pytest.CaptureFixture[s
         (["generate", "a cat", "a dog"], 'There is no argument "a dog"'),
         (["generate", "x", "--steps", "0"], "Sampling steps must be between 1 and 1000, not 0"),
         (["generate", "x", "--steps", "many"], "Sampling steps must be a whole number, not 'many'"),
+        (["generate", "x", "--ngms-all-steps", "--eta", "2"], "Eta must be between -1 and 1, not 2"),
         (["generate", "x", "--rng", "TPU"], "Random number source must be one of NV, GPU, CPU"),
         (["generate", "x", "--width", "100"], "Width must be a multiple of 8, not 100. Try 96"),
         (["generate", "x", "-o", "x.gif"], "must end in .png"),

@@ -37,12 +37,12 @@ def add_flags(parser: Parser) -> None:
     )
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
-            choices = f" One of {', '.join(parameter.choices)}." if parameter.choices else ""
+            choices = f" One of {', '.join(filter(None, parameter.choices))}." if parameter.choices else ""
             default = "" if parameter.default == "" else f" [{parameter.default}]"
             group.add_argument(
                 "--" + parameter.name.replace("_", "-"),
                 dest=f"request_{parameter.name}",  # a setting could have the same name
-                metavar=parameter.type.__name__.upper().replace("STR", "TEXT"),
+                **_kind(parameter),
                 help=(parameter.help + choices + default).replace("%", "%%"),
             )
 
@@ -100,9 +100,16 @@ def _watch(job: Job, progress: Progress, settings: Settings, output: Path | None
     return snapshot
 
 
-def _value(parameter: Parameter, text: str | None) -> Any:
+def _kind(parameter: Parameter) -> dict[str, Any]:
+    """Of what kind argparse's flag is: ``--steps INT``, but ``--ngms-all-steps`` and ``--no-ngms-all-steps``."""
+    if parameter.type is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"metavar": parameter.type.__name__.upper().replace("STR", "TEXT")}
+
+
+def _value(parameter: Parameter, text: str | bool | None) -> Any:
     """The flag's text in the parameter's type. The request itself checks ranges and choices."""
-    if text is None or parameter.type is str:
+    if text is None or parameter.type in (str, bool):
         return text
     try:
         return parameter.type(text)

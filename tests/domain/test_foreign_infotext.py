@@ -237,7 +237,8 @@ def test_sdnext() -> None:
     assert parsed is not None and parsed.source == "SD.Next"
     request, unused, remarks = to_request(parsed)
     assert (request.prompt, request.width, request.height, request.clip_skip) == ("a fox", 768, 512, 2)
-    assert set(unused) == {"CFG rescale", "Pipeline", "Parser", "Operations"}
+    assert request.cfg_rescale == 0.7
+    assert set(unused) == {"Pipeline", "Parser", "Operations"}
     assert remarks == ()
 
 

@@ -33,7 +33,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return texts
     assert parameter.minimum is not None and parameter.maximum is not None, parameter.name
     if parameter.type is float:
-        return st.floats(parameter.minimum, parameter.maximum)
+        return st.floats(max(0.0, parameter.minimum), parameter.maximum)  # eta: between -1 and 0 there is nothing
     step = 8 if parameter.step == 8 else 1
     return st.integers(int(parameter.minimum) // step, int(parameter.maximum) // step).map(lambda n: n * step)
 
@@ -61,6 +61,7 @@ def test_a_whole_infotext_leaves_nothing_of_the_form(request_: GenerationRequest
 @given(texts, st.dictionaries(st.sampled_from((*SETTINGS[20:], "ControlNet 0", "My extension", "X values")), texts))
 def test_every_field_comes_back(prompt: str, extra: dict[str, str]) -> None:
     taken = {parameter.infotext for parameter in PARAMETERS.values()} | {
+        "Eta DDIM",
         "Seed resize from",
         "Batch size",
         "Batch count",

@@ -21,6 +21,7 @@ from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.domain.samplers import Sampler, find_sampler
+from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.domain.schedules import SCHEDULES, find_schedule
 from webui.errors import InvalidRequest
 
@@ -40,6 +41,7 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "clip_skip": 1,
         "ensd": 0,
         "rng": "GPU",
+        **{name: PARAMETERS[name].default for name in SAMPLING_OPTIONS},
     }
 )
 _ALWAYS_WRITTEN = ("schedule",)
@@ -47,6 +49,8 @@ _UNLESS_EMPTY = ("checkpoint", "checkpoint_hash")
 _SIZES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"Size": ("width", "height"), "Seed resize from": ("seed_resize_width", "seed_resize_height")}
 )
+# A1111 keeps two etas, and these samplers have one of their own.
+_ETA_DDIM: Mapping[str, str] = MappingProxyType({"DDIM": "Eta DDIM", "DDIM CFG++": "Eta DDIM"})
 _BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
 _ORIGIN = ("Version", "User", "App")  # about the program, nothing to set
 
@@ -59,7 +63,7 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
     several pictures also gets the fields "Batch size" and "Batch count", which no single picture has.
     """
     fields = {
-        parameter.infotext: _text(getattr(request, name))
+        _key(parameter, request.sampler): _text(parameter, getattr(request, name))
         for name, parameter in PARAMETERS.items()
         if parameter.infotext is not None and _is_written(name, getattr(request, name))
     }
@@ -67,14 +71,14 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
         width, height = (getattr(request, name) for name in names)
         if width or height:
             fields[key] = f"{width}x{height}"
-    fields |= {key: _text(getattr(request, name)) for name, key in _BATCHES.items() if getattr(request, name) > 1}
+    fields |= {key: str(getattr(request, name)) for name, key in _BATCHES.items() if getattr(request, name) > 1}
     if version:
         fields["Version"] = f"{PROGRAM} {version}"
     for key, value in (extra or {}).items():
         if key in fields:
             raise ValueError(f"{key!r} is written from the request")
         if value is not None:
-            fields[key] = _text(value)
+            fields[key] = _number_text(value)
     return compose(ParsedInfotext(request.prompt, request.negative_prompt, fields))
 
 
@@ -84,9 +88,19 @@ def _is_written(name: str, value: Any) -> bool:
     return name in _ALWAYS_WRITTEN or name not in ABSENT or bool(value != ABSENT[name])
 
 
-def _text(value: Any) -> str:
+def _text(parameter: Parameter, value: Any) -> str:
+    return parameter.spelled[value] if parameter.type is bool else _number_text(value)
+
+
+def _number_text(value: Any) -> str:
     """7.0 as "7", as the form's sliders give it; other numbers in as many digits as bring them back."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _key(parameter: Parameter, sampler: str) -> str:
+    """Under which key a parameter is written for this sampler."""
+    key = str(parameter.infotext)
+    return _ETA_DDIM.get(sampler, key) if parameter.name == "eta" else key
 
 
 def to_request(
@@ -111,9 +125,10 @@ def to_request(
     changes.append(_checkpoint(fields))
     if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
         changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
+    sampler = next((change["sampler"] for change in changes if "sampler" in change), request.sampler)
     for name, parameter in PARAMETERS.items():
         if parameter.infotext is not None and name not in ("sampler", "schedule", *_UNLESS_EMPTY):
-            text = fields.take(parameter.infotext)
+            text = fields.take(_key(parameter, sampler))
             if text is not None:
                 changes.append({name: text})
             elif name in ABSENT:
@@ -151,9 +166,12 @@ class _Fields:
 
 
 def _value(parameter: Parameter, text: Any) -> Any:
-    """The number that a text spells; what is none stays text and is refused by the request."""
-    if not isinstance(text, str) or parameter.type not in (int, float):
+    """The number, or the truth, that a text spells; what spells none stays text and is refused by the request."""
+    if not isinstance(text, str) or parameter.type is str:
         return text
+    if parameter.type is bool:
+        spelled = [word.casefold() for word in parameter.spelled]
+        return bool(spelled.index(text.casefold())) if text.casefold() in spelled else text
     if parameter.type is int and re.fullmatch(r"[+-]?\d{1,30}", text):
         return int(text)
     try:

@@ -1,63 +1,39 @@
 """A generation, complete in itself: what to draw, how, and with which models.
 
 Each parameter is declared ONCE, as a field of :class:`GenerationRequest` with its :class:`Parameter`
-record. Form, API, command line, infotext and documentation read that record (``PARAMETERS``).
+record. Form, API, command line, infotext and documentation read that record (``PARAMETERS``). The finer choices about
+sampling, most of which are rarely touched, stand in :mod:`webui.domain.sampling_options`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from webui.domain.parameter import Parameter, parameter
+from webui.domain.sampling_options import SAMPLING_OPTIONS, SamplingOptions
 from webui.errors import InvalidRequest
+
+__all__ = ["PARAMETERS", "GenerationRequest", "Parameter", "from_dict", "to_dict"]
 
 SEED_RANGE = 2**32  # A1111 draws a random seed from 0 ... 4294967293; any 64-bit seed is accepted
 LATENT_PIXELS = 8  # one latent is 8 x 8 pixels in every family
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """How one field is shown, bounded and written down.
-
-    ``minimum`` and ``maximum`` are refused beyond; ``slider_maximum`` is where the form's slider ends when
-    larger values, though allowed, are rarely wanted. ``infotext`` is the key in the ``parameters`` text of a
-    picture (A1111's spelling), or None for what is not written under a key of its own.
-    """
-
-    name: str
-    label: str
-    default: Any
-    help: str
-    infotext: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    slider_maximum: float | None = None
-    choices: tuple[str, ...] | None = None
-
-    @property
-    def type(self) -> type:
-        return type(self.default)
-
-
-def _parameter(default: Any, label: str, help: str, **more: Any) -> Any:
-    return field(default=default, metadata={"label": label, "help": help, **more})
-
-
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
+class GenerationRequest(SamplingOptions):
     """One job of one or more pictures. Frozen; change it with ``dataclasses.replace``.
 
     Values are checked on construction: a wrong type or a value out of range raises ``InvalidRequest``. Names (sampler,
     schedule, checkpoint, VAE) are checked where the tables and files are known: ``Runtime.generate``.
     """
 
-    prompt: str = _parameter("", "Prompt", "What to draw. (word:1.2) stresses, [word] weakens.")
-    negative_prompt: str = _parameter("", "Negative prompt", "What to keep away from.")
-    steps: int = _parameter(
+    prompt: str = parameter("", "Prompt", "What to draw. (word:1.2) stresses, [word] weakens.")
+    negative_prompt: str = parameter("", "Negative prompt", "What to keep away from.")
+    steps: int = parameter(
         20,
         "Sampling steps",
         "How often the noise predictor is asked.",
@@ -67,14 +43,14 @@ class GenerationRequest:
         step=1,
         slider_maximum=150,
     )
-    sampler: str = _parameter("DPM++ 2M", "Sampling method", "How predicted noise is subtracted.", infotext="Sampler")
-    schedule: str = _parameter(
+    sampler: str = parameter("DPM++ 2M", "Sampling method", "How predicted noise is subtracted.", infotext="Sampler")
+    schedule: str = parameter(
         "Automatic",
         "Schedule type",
         "How much noise is left after each step. Automatic takes the sampler's own.",
         infotext="Schedule type",
     )
-    cfg_scale: float = _parameter(
+    cfg_scale: float = parameter(
         7.0,
         "CFG scale",
         "How strictly to follow the prompt: 0 ignores it, 1 is the prompt alone.",
@@ -84,7 +60,7 @@ class GenerationRequest:
         step=0.5,
         slider_maximum=30.0,
     )
-    seed: int = _parameter(
+    seed: int = parameter(
         -1,
         "Seed",
         "The same seed gives the same noise; -1 draws one at random.",
@@ -93,13 +69,13 @@ class GenerationRequest:
         maximum=2**63 - 1,
         step=1,
     )
-    width: int = _parameter(
+    width: int = parameter(
         512, "Width", "In pixels, a multiple of 8.", minimum=64, maximum=8192, step=8, slider_maximum=2048
     )
-    height: int = _parameter(
+    height: int = parameter(
         512, "Height", "In pixels, a multiple of 8.", minimum=64, maximum=8192, step=8, slider_maximum=2048
     )
-    batch_count: int = _parameter(
+    batch_count: int = parameter(
         1,
         "Batch count",
         "How many batches, one after another.",
@@ -108,7 +84,7 @@ class GenerationRequest:
         step=1,
         slider_maximum=100,
     )
-    batch_size: int = _parameter(
+    batch_size: int = parameter(
         1,
         "Batch size",
         "How many pictures at once; each is the same as if drawn alone.",
@@ -117,20 +93,20 @@ class GenerationRequest:
         step=1,
         slider_maximum=8,
     )
-    checkpoint: str = _parameter(
+    checkpoint: str = parameter(
         "", "Checkpoint", "The model that draws. Empty takes the default one.", infotext="Model"
     )
-    checkpoint_hash: str = _parameter(
+    checkpoint_hash: str = parameter(
         "", "Checkpoint hash", "First 10 hex digits of the file's SHA-256.", infotext="Model hash"
     )
-    vae: str = _parameter(
+    vae: str = parameter(
         "Automatic",
         "VAE",
         "The decoder. Automatic takes a file named like the checkpoint, else the checkpoint's own.",
         infotext="VAE",
     )
-    vae_hash: str = _parameter("", "VAE hash", "First 10 hex digits of the file's SHA-256.", infotext="VAE hash")
-    variation_seed: int = _parameter(
+    vae_hash: str = parameter("", "VAE hash", "First 10 hex digits of the file's SHA-256.", infotext="VAE hash")
+    variation_seed: int = parameter(
         -1,
         "Variation seed",
         "A second seed to mix in; -1 draws one at random.",
@@ -139,7 +115,7 @@ class GenerationRequest:
         maximum=2**63 - 1,
         step=1,
     )
-    variation_strength: float = _parameter(
+    variation_strength: float = parameter(
         0.0,
         "Variation strength",
         "0 keeps the seed's noise, 1 takes the variation seed's.",
@@ -148,7 +124,7 @@ class GenerationRequest:
         maximum=1.0,
         step=0.01,
     )
-    seed_resize_width: int = _parameter(
+    seed_resize_width: int = parameter(
         0,
         "Resize seed from width",
         "Draw the noise at this width and paste it centred; 0 is off.",
@@ -157,7 +133,7 @@ class GenerationRequest:
         step=8,
         slider_maximum=2048,
     )
-    seed_resize_height: int = _parameter(
+    seed_resize_height: int = parameter(
         0,
         "Resize seed from height",
         "Draw the noise at this height and paste it centred; 0 is off.",
@@ -166,7 +142,7 @@ class GenerationRequest:
         step=8,
         slider_maximum=2048,
     )
-    clip_skip: int = _parameter(
+    clip_skip: int = parameter(
         1,
         "Clip skip",
         "Which layer of the text encoder, counted from the last.",
@@ -175,7 +151,7 @@ class GenerationRequest:
         maximum=12,
         step=1,
     )
-    ensd: int = _parameter(
+    ensd: int = parameter(
         0,
         "Eta noise seed delta",
         "Added to the seed for the noise that ancestral samplers add.",
@@ -184,7 +160,7 @@ class GenerationRequest:
         maximum=2**32 - 1,
         step=1,
     )
-    rng: str = _parameter(
+    rng: str = parameter(
         "NV",
         "Random number source",
         "NV draws NVIDIA's stream on every device; GPU draws on the device in use; CPU draws torch's CPU stream.",
@@ -193,9 +169,9 @@ class GenerationRequest:
     )
 
     def __post_init__(self) -> None:
-        for parameter in PARAMETERS.values():
-            value = _checked(parameter, getattr(self, parameter.name))
-            object.__setattr__(self, parameter.name, value)
+        for name, declared in PARAMETERS.items():
+            object.__setattr__(self, name, declared.checked(getattr(self, name)))
+        self.check_eta()
         for name in ("width", "height", "seed_resize_width", "seed_resize_height"):
             value = getattr(self, name)
             if value % LATENT_PIXELS:
@@ -220,32 +196,17 @@ class GenerationRequest:
         return dataclasses.replace(alone, seed=self.seed + index)
 
 
-def _checked(parameter: Parameter, value: Any) -> Any:
-    """The value in the parameter's type, or ``InvalidRequest``. A whole float is an int; nothing else is converted."""
-    wanted, label = parameter.type, parameter.label
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if wanted is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
-        noun = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[wanted]
-        raise InvalidRequest(f"{label} must be {noun}, not {value!r}.", parameter.name)
-    if parameter.choices is not None and value not in parameter.choices:
-        raise InvalidRequest(f"{label} must be one of {', '.join(parameter.choices)}, not {value!r}.", parameter.name)
-    if parameter.minimum is not None and parameter.maximum is not None:
-        number: Any = value
-        if not parameter.minimum <= number <= parameter.maximum:  # written so that it refuses NaN too
-            low, high = (int(end) if end == int(end) else end for end in (parameter.minimum, parameter.maximum))
-            raise InvalidRequest(f"{label} must be between {low} and {high}, not {value}.", parameter.name)
-    return value
-
-
-PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
-    {
-        declared.name: Parameter(name=declared.name, default=declared.default, **declared.metadata)
-        for declared in dataclasses.fields(GenerationRequest)
+def _declared() -> dict[str, Parameter]:
+    """The request's own parameters first, in the order in which they stand above, then the sampling options."""
+    fields = {field.name: field for field in dataclasses.fields(GenerationRequest)}
+    own = [name for name in fields if name not in SAMPLING_OPTIONS]
+    return {
+        name: Parameter(name=name, default=fields[name].default, **fields[name].metadata)
+        for name in (*own, *SAMPLING_OPTIONS)
     }
-)
+
+
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType(_declared())
 
 
 def to_dict(request: GenerationRequest) -> dict[str, Any]:
