@@ -7,6 +7,7 @@ The rules are AUTOMATIC1111's (its ``ImageRNG``), so that its seeds give its noi
 - A variation strength above 0 turns it towards the noise of the variation seed, along the arc between them.
 - "Resize seed from" draws at another size and pastes the result centred, so that a picture's layout survives a new size.
 - What a sampler adds later continues the same stream, or, with an eta noise seed delta (ENSD), starts from seed + ENSD.
+- Samplers that want a Brownian path have one of the seed, without ENSD, over the noise levels of the whole schedule.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from webui.domain.request import LATENT_PIXELS, GenerationRequest
+from webui.engine.brownian import BrownianNoise, BrownianPath, bounds
 from webui.engine.philox import PhiloxGenerator
 
 Shape = tuple[int, int, int]
@@ -89,6 +91,10 @@ class PictureNoise:
         """Fresh noise for a sampler that adds some, of shape ``shape``."""
         return self._sampling(self.shape)
 
+    def path(self, low: float, high: float) -> BrownianPath:
+        """The picture's Brownian path from ``low`` to ``high``, drawn from its random number source."""
+        return BrownianPath(self._seed, low, high, lambda seed: self._generator(seed)(self.shape))
+
     def _generator(self, seed: int) -> Draw:
         return generator(seed, self._source, self._device)
 
@@ -120,6 +126,10 @@ class BatchNoise:
 
     def next(self) -> Tensor:
         return torch.stack([picture.next() for picture in self.pictures])
+
+    def brownian(self, levels: Sequence[float]) -> BrownianNoise:
+        """Noise for samplers that want a Brownian path. ``levels`` are those of the whole schedule, also in img2img."""
+        return BrownianNoise([picture.path(*bounds(levels)) for picture in self.pictures])
 
 
 def slerp(strength: float, low: Tensor, high: Tensor) -> Tensor:
