@@ -60,7 +60,7 @@ def test_what_cannot_be_taken_over_is_said(runtime: Runtime, more: str, kept: di
 def test_a_schedule_that_the_sampler_does_not_take_is_left_out(runtime: Runtime) -> None:
     values, remarks = pasted(runtime, WHOLE.replace("Euler a", "DDIM"), FORM)
     assert (values["sampler"], values["schedule"]) == ("DDIM", "Automatic")
-    assert remarks == ["DDIM takes no schedule type: Karras is left out."]
+    assert remarks == ["DDIM does not take the schedule type Karras, which is left out."]
 
 
 def test_a_long_list_of_unknown_fields_is_cut(runtime: Runtime) -> None:

@@ -62,9 +62,11 @@ def typed(parameter: Parameter, value: Any) -> Any:
 def written(value: Any) -> Any:
     """A parameter's value as its widget shows it. Numbers are text: JavaScript would round whole ones beyond 2**53.
 
-    >>> written(7.0), written(2**60), written(2.5), written("Euler a")
-    ('7', '1152921504606846976', '2.5', 'Euler a')
+    >>> written(7.0), written(2**60), written(2.5), written("Euler a"), written(True)
+    ('7', '1152921504606846976', '2.5', 'Euler a', True)
     """
+    if isinstance(value, bool):
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
@@ -100,16 +102,49 @@ def number_field(name: str, value: Any = None, slider: bool = True) -> gr.HTML:
 
 
 def choice_field(name: str, choices: Iterable[str], value: str | None = None) -> gr.Dropdown:
-    """A dropdown. ``value`` is the parameter's default unless given; one that is no choice leaves it empty."""
+    """A dropdown. ``value`` is the parameter's default unless given; one that is no choice leaves it empty.
+
+    The choice "", which leaves it to the checkpoint, is called Automatic.
+    """
     parameter, choices = PARAMETERS[name], list(choices)
     value = parameter.default if value is None else value
     return gr.Dropdown(
-        choices,
+        [(choice or "Automatic", choice) for choice in choices],
         value=value if value in choices else None,
         label=parameter.label,
         elem_id=name,
         elem_classes="choice",
     )
+
+
+def flag_field(name: str) -> gr.Checkbox:
+    """A box to tick."""
+    parameter = PARAMETERS[name]
+    return gr.Checkbox(parameter.default, label=parameter.label, elem_id=name, elem_classes="flag", container=False)
+
+
+def text_field(name: str) -> gr.Textbox:
+    """One line of text, which grows with what is typed."""
+    parameter = PARAMETERS[name]
+    return gr.Textbox(
+        parameter.default,
+        label=parameter.label,
+        lines=1,
+        max_lines=4,
+        elem_id=name,
+        elem_classes="prompt line",
+        html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
+    )
+
+
+def field(name: str) -> Component:
+    """The widget that suits the parameter's type."""
+    parameter = PARAMETERS[name]
+    if parameter.type is bool:
+        return flag_field(name)
+    if parameter.choices is not None:
+        return choice_field(name, parameter.choices)
+    return text_field(name) if parameter.type is str else number_field(name)
 
 
 def widget_html(template: str, elem_id: str, js_on_load: str, **more: Any) -> gr.HTML:

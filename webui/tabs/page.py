@@ -19,8 +19,8 @@ from webui.tabs.pictures import OnlyOwnFiles, routes
 TABS = (txt2img, png_info, history)
 TITLE = "Lucid"
 
-_SCRIPTS = ("shell.js", "form.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js")
-_STYLES = ("page.css", "results.css")
+_SCRIPTS = ("shell.js", "form.js", "sampling.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js")
+_STYLES = ("page.css", "sampling.css", "results.css")
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it

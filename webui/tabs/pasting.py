@@ -26,8 +26,8 @@ def pasted(runtime: Runtime, text: str, current: Mapping[str, Any]) -> tuple[dic
     notes = list(remarks)
     request, missing = _with_models_here(runtime, request, base)
     notes += missing
-    if find_sampler(request.sampler).default_schedule is None and request.schedule != AUTOMATIC.name:
-        notes.append(f"{request.sampler} takes no schedule type: {request.schedule} is left out.")
+    if not find_sampler(request.sampler).accepts(request.schedule):
+        notes.append(f"{request.sampler} does not take the schedule type {request.schedule}, which is left out.")
         request = dataclasses.replace(request, schedule=AUTOMATIC.name)
     if unused:
         named = ", ".join(list(unused)[:_UNUSED_SHOWN])

@@ -8,6 +8,7 @@ remembers which jobs it follows. An answer holds only what changed: the browser 
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,7 +118,7 @@ def _queued(snapshot: JobSnapshot) -> dict[str, Any]:
         "count": snapshot.request.picture_count,
         "prompt": snapshot.request.prompt[:200],
         "loading": loading and {"text": loading.text, "fraction": loading.fraction},
-        "step": step and {"step": step.step, "steps": step.steps, "batch": step.batch, "batches": step.batches},
+        "step": step and dataclasses.asdict(step),
         "previews": snapshot.preview_number,
     }
 

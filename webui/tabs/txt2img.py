@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,8 +17,7 @@ from gradio.components import Component
 
 from webui.domain.prompt import remarks
 from webui.domain.request import PARAMETERS
-from webui.domain.samplers import SAMPLERS, find_sampler
-from webui.domain.schedules import AUTOMATIC, SCHEDULES
+from webui.domain.samplers import SAMPLERS
 from webui.domain.sizes import size_of_ratio
 from webui.errors import InvalidRequest, WebUIError
 from webui.runtime import Runtime
@@ -27,6 +26,7 @@ from webui.tabs.components import QUIET, Form, asset, choice_field, number_field
 from webui.tabs.kept import keep
 from webui.tabs.models import ModelBar, default_checkpoint, follow_checkpoint, suggestions
 from webui.tabs.pasting import pasted
+from webui.tabs.sampling import connect_sampler, option_fields, sampling_fields, schedule_choices
 from webui.tabs.streaming import results_panel
 
 NAME = TITLE = "txt2img"
@@ -57,7 +57,7 @@ def build(runtime: Runtime, models: ModelBar) -> None:
             )
     with gr.Row(elem_classes="workbench"):
         with gr.Column(elem_classes="parameters"):
-            fields, size_tools = _parameters(suggestions(runtime, default_checkpoint(runtime), FOLLOWING))
+            fields, size_tools = _parameters(runtime, suggestions(runtime, default_checkpoint(runtime), FOLLOWING))
         with gr.Column(elem_classes="outcome"):
             results = results_panel(runtime, NAME, "results")
     form = Form({**prompts, **fields, "checkpoint": models.checkpoint, "vae": models.vae})
@@ -103,13 +103,9 @@ def read_prompt(runtime: Runtime, text: str) -> dict[str, Any]:
     return {"tokens": count.tokens, "limit": count.limit, "remarks": [remark.message for remark in remarks(text)]}
 
 
-def _parameters(first: Mapping[str, Any]) -> tuple[dict[str, Component], gr.HTML]:
+def _parameters(runtime: Runtime, first: Mapping[str, Any]) -> tuple[dict[str, Component], gr.HTML]:
     """All fields but the prompts and the models, and the buttons beside the size. ``first``: their first values."""
-    fields: dict[str, Component] = {}
-    with gr.Row(elem_classes="pair"):
-        fields["sampler"] = choice_field("sampler", [sampler.name for sampler in SAMPLERS])
-        fields["schedule"] = choice_field("schedule", schedule_choices(SAMPLERS[0].name))
-    fields["steps"] = number_field("steps", first["steps"])
+    fields = sampling_fields(runtime, KEPT, first["steps"])
     with gr.Row(elem_classes="sizes"):
         with gr.Column(elem_classes="stack", min_width=0):
             fields["width"] = number_field("width", first["width"])
@@ -122,6 +118,7 @@ def _parameters(first: Mapping[str, Any]) -> tuple[dict[str, Component], gr.HTML
     with gr.Row(elem_classes="seed-row"):
         fields["seed"] = number_field("seed", slider=False)
         widget_html(asset("seed_tools.html"), "seed-tools", "lucid.seedTools(element, 'seed')")
+    fields |= option_fields(KEPT)
     with gr.Accordion("Extra: variations of a seed", open=False):
         with gr.Row(elem_classes="seed-row"):
             fields["variation_seed"] = number_field("variation_seed", slider=False)
@@ -136,12 +133,6 @@ def _parameters(first: Mapping[str, Any]) -> tuple[dict[str, Component], gr.HTML
             fields["rng"] = choice_field("rng", PARAMETERS["rng"].choices or ())
             fields["ensd"] = number_field("ensd", slider=False)
     return fields, size_tools
-
-
-def schedule_choices(sampler: str) -> list[str]:
-    """What the schedule dropdown offers with this sampler: a sampler with timesteps of its own takes no schedule."""
-    own_timesteps = find_sampler(sampler).default_schedule is None
-    return [AUTOMATIC.name] if own_timesteps else [row.name for row in SCHEDULES]
 
 
 def _connect_generate(runtime: Runtime, form: Form, actions: gr.HTML, results: gr.HTML) -> None:
@@ -198,12 +189,8 @@ def _connect_paste(runtime: Runtime, form: Form, followed: gr.Textbox, actions: 
 
 def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_tools: gr.HTML) -> None:
     """What one choice means for others: sampler -> schedules, checkpoint -> its suggested values, ratio -> size."""
-    sampler, schedule, checkpoint = (form.widgets[name] for name in ("sampler", "schedule", "checkpoint"))
+    checkpoint = form.widgets["checkpoint"]
     following = {name: form.widgets[name] for name in FOLLOWING}
-
-    def offer_schedules(inputs: dict[Component, Any]) -> Any:
-        offered = schedule_choices(inputs[sampler])
-        return gr.update(choices=offered, value=inputs[schedule] if inputs[schedule] in offered else offered[0])
 
     def follow(inputs: dict[Component, Any]) -> dict[Component, Any]:
         previous, chosen = (suggestions(runtime, inputs[box], FOLLOWING) for box in (followed, checkpoint))
@@ -216,8 +203,7 @@ def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_to
         size = size_of_ratio(across, down, math.isqrt(native["width"] * native["height"]))
         return form.show({"width": size.width, "height": size.height})
 
-    # `input`, not `change`: what is pasted or kept brings its own schedule
-    sampler.input(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **QUIET)  # type: ignore[attr-defined]
+    connect_sampler(form)
     sides = {form.widgets["width"], form.widgets["height"]}
     size_tools.ratio(take_ratio, inputs={checkpoint}, outputs=sides, **QUIET)
     checkpoint.input(  # type: ignore[attr-defined]
@@ -230,23 +216,20 @@ def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_to
 
 def _connect_kept(runtime: Runtime, models: ModelBar, form: Form, followed: gr.Textbox) -> None:
     def check(inputs: dict[Component, Any]) -> dict[Component, Any]:
-        held = {name: inputs[form.widgets[name]] for name in ("sampler", "schedule", "rng")}
-        samplers = [row.name for row in SAMPLERS]
-        sampler = _one_of(samplers, "sampler", held)
-        offers = (
-            ("sampler", samplers),
-            ("schedule", schedule_choices(sampler)),
-            ("rng", list(PARAMETERS["rng"].choices or ())),
-        )
-        shown = {
-            form.widgets[name]: gr.update(choices=offered, value=_one_of(offered, name, held))
-            for name, offered in offers
+        offers = {name: parameter.choices for name, parameter in PARAMETERS.items() if parameter.choices is not None}
+        offers["sampler"] = tuple(row.name for row in SAMPLERS)
+        values = {name: _one_of(offered, name, inputs[form.widgets[name]]) for name, offered in offers.items()}
+        schedules = schedule_choices(values["sampler"])
+        schedule = form.widgets["schedule"]
+        return {
+            **form.show(values),
+            schedule: gr.update(choices=schedules, value=_one_of(schedules, "schedule", inputs[schedule])),
+            **model_bar.choices(runtime, models, inputs[models.checkpoint], inputs[models.vae]),
         }
-        return {**shown, **model_bar.choices(runtime, models, inputs[models.checkpoint], inputs[models.vae])}
 
     keep(form, {"followed": followed}, KEPT, check)
 
 
-def _one_of(offered: list[str], name: str, held: Mapping[str, Any]) -> str:
+def _one_of(offered: Sequence[str], name: str, held: Any) -> str:
     default: str = PARAMETERS[name].default
-    return held[name] if held[name] in offered else default
+    return held if held in offered else default

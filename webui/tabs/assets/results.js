@@ -52,8 +52,9 @@ lucid.results = (kind, element, props, server, watch) => {
     const whose = book.isOurs(job) ? "" : "Another page is drawing: ";
     if (job.loading) return [whose + capital(job.loading.text), "", job.loading.fraction];
     if (!job.step) return [whose + (readiness.ready ? "Starting…" : readiness.text), left, 0];
-    const {step, steps, batch, batches} = job.step;
+    const {step, steps, batch, batches, sigma} = job.step;
     const of = batches > 1 ? `, batch ${batch + 1} of ${batches}` : "";
+    if (!steps) return [`${whose}Call ${step}, noise level ${Number(sigma.toPrecision(3))}${of}`, speed(job.rate), batch / batches];
     return [`${whose}Step ${step} of ${steps}${of}`, [speed(job.rate), left].filter(Boolean).join(" · "), (batch + step / steps) / batches];
   };
   const ended = (job) => ({
@@ -72,7 +73,7 @@ lucid.results = (kind, element, props, server, watch) => {
     $(".what").textContent = words;
     $(".numbers").textContent = numbers;
     $(".progress").classList.toggle("working", working);
-    $(".progress").classList.toggle("unknown", working && (!front || (front.state === "running" && !front.step && !front.loading)));
+    $(".progress").classList.toggle("unknown", working && (!front || (front.state === "running" && !front.step?.steps && !front.loading)));
     const percent = Math.round(100 * fraction);
     $(".bar").setAttribute("aria-valuenow", percent);
     $(".bar i").style.width = `${100 * fraction}%`;
