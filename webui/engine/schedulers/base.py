@@ -84,15 +84,27 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self,
         steps: int,
         schedule: Schedule | None,
-        skip: int = 0,
+        skip: int | None = None,
         device: str | torch.device | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        """Set the levels of a run of ``steps`` steps, the first ``skip`` of them left out. None: Uniform, or its own.
+        """Set the levels of a run of ``steps`` steps along ``schedule``. None: Uniform, or its own.
 
+        ``skip`` is for a run that starts from a picture: so many steps are left out at the start, 0 among them; None is
+        for one that starts from noise. The picture is to be noised by ``enter``.
         ``sigmas`` are the noise levels of the whole run, the end included, where the caller has calculated them; samplers
         with timesteps of their own pay no heed to them.
         """
+
+    @property
+    def entry_level(self) -> float:
+        """The level that a picture is noised to before the run, in the unit of ``levels``."""
+        return self.levels[0]
+
+    def enter(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """Clean latents (n, c, h, w) with unit noise of the same shape at ``entry_level``: where img2img begins."""
+        a, b = self.signal_and_noise(self.entry_level)
+        return latents * a + noise * b
 
     @property
     @abstractmethod

@@ -25,9 +25,15 @@ class TCDScheduler(SigmaScheduler):
             denoised = yield x, sigma
             if sigma_next == 0:
                 return denoised
-            s = floor((1 - self.eta) * self.level_to_timestep(sigma_next))  # whole, as the distillation knew them
-            sigma_s = min(self.timestep_to_level(s), sigma_next)
+            sigma_s = self.target(sigma_next)
             x = denoised + (x - denoised) * (sigma_s / sigma)
             if sigma_s < sigma_next:
                 x = x + noise(sigma, sigma_next) * (self.s_noise * sqrt(sigma_next**2 - sigma_s**2))
         return x
+
+    def target(self, sigma_next: float) -> float:
+        """σ at timestep (1 − γ)·t_next, a whole one, as the distillation knew them; without noise the next level itself."""
+        if self.eta == 0:
+            return sigma_next
+        s = floor((1 - self.eta) * self.level_to_timestep(sigma_next))
+        return min(self.timestep_to_level(s), sigma_next)

@@ -32,30 +32,57 @@ class TimestepScheduler(Scheduler):
         self._take(falling(timesteps, "timesteps"), device)
 
     def _take(
-        self, timesteps: Sequence[float], device: str | torch.device | None, whole: Sequence[float] | None = None
+        self,
+        timesteps: Sequence[float],
+        device: str | torch.device | None,
+        whole: Sequence[float] | None = None,
+        entry: float | None = None,
     ) -> None:
         self._set_levels(timesteps, device, whole)
+        self._entry = self.levels[0] if entry is None else entry
         self.sigmas = torch.tensor([b / a for a, b in map(self.signal_and_noise, self.levels)], dtype=torch.float32)
 
     def set_run(
         self,
         steps: int,
         schedule: Schedule | None,
-        skip: int = 0,
+        skip: int | None = None,
         device: str | torch.device | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
         whole = falling(self.run_timesteps(steps), "timesteps")
-        self._take(falling(self.run_timesteps(steps, skip), "timesteps"), device, whole)
+        if skip is None:
+            self._take(whole, device)
+        else:
+            entry, *below = self.visited_timesteps(steps)[-max(2, steps - skip) :]
+            if len(below) == 1:  # nothing to do: A1111 returns the noisy picture
+                below = [entry, *below]
+            self._take(falling(self.run_below(below), "timesteps"), device, whole, entry)
+        self.num_inference_steps = steps - (skip or 0)  # often not the number of calls
 
-    def run_timesteps(self, steps: int, skip: int = 0) -> Sequence[float]:
-        """The timesteps that a run of ``steps`` visits, falling. ``skip`` leaves out steps at the start (img2img).
+    @property
+    def entry_level(self) -> float:
+        """From a picture: one of A1111's timesteps above the first that the network is told, as in latent-diffusion.
 
-        They are :meth:`trained_timesteps`, of which there are often not ``steps``, and a run makes one call fewer than
-        there are. With 1 step there would be no call, and A1111 returns noise; here it then goes from the last to 1.
+        The picture is thus somewhat noisier than the network is told.
+        """
+        return self._entry
+
+    def run_timesteps(self, steps: int) -> Sequence[float]:
+        """The timesteps that a run from noise visits, falling. It makes one call fewer than there are."""
+        return self.visited_timesteps(steps)
+
+    def run_below(self, timesteps: Sequence[float]) -> Sequence[float]:
+        """The timesteps that a run from a picture visits, given A1111's below the entry."""
+        return timesteps
+
+    def visited_timesteps(self, steps: int) -> list[int]:
+        """:meth:`trained_timesteps`, of which there are often not ``steps``, but at least two.
+
+        With 1 step there would be no call, and A1111 returns noise; here it then goes from the last to 1.
         """
         visited = self.trained_timesteps(steps)
-        return visited[min(skip, len(visited) - 2) :] if len(visited) > 1 else [self.noise_model.t_max, *visited]
+        return visited if len(visited) > 1 else [self.noise_model.t_max, *visited]
 
     def trained_timesteps(self, steps: int) -> list[int]:
         """Every (1000 // steps)-th timestep from 1 upwards, turned round: 20 steps give 951, 901, ..., 1; 30 give 31."""

@@ -22,12 +22,13 @@ class UniPCScheduler(TimestepScheduler):
 
     solver_order = 3
 
-    def run_timesteps(self, steps: int, skip: int = 0) -> Sequence[float]:
-        """Evenly spaced down to 0, as many as :meth:`trained_timesteps` has and one more, where the run ends."""
-        trained = self.trained_timesteps(steps)
-        count = len(trained) - skip
-        start = trained[skip] if skip else self.noise_model.t_max
-        return [start * (count - i) / count for i in range(count + 1)]
+    def run_timesteps(self, steps: int) -> Sequence[float]:
+        """Evenly spaced from the last to 0, as many as :meth:`trained_timesteps` has and one more, where the run ends."""
+        return _evenly(self.noise_model.t_max, len(self.trained_timesteps(steps)))
+
+    def run_below(self, timesteps: Sequence[float]) -> Sequence[float]:
+        """Evenly spaced from the first of them to 0, where the run ends, in as many steps as there are."""
+        return _evenly(timesteps[0], len(timesteps))
 
     def log_snr(self, t: float) -> float:
         """λ_t = log(α_t / σ_t)."""
@@ -60,6 +61,10 @@ class UniPCScheduler(TimestepScheduler):
                 x = x - D_k * (a_t * B * rho)
             history.appendleft((t, denoised))
         return x
+
+
+def _evenly(start: float, steps: int) -> Sequence[float]:
+    return [start * (steps - i) / steps for i in range(steps + 1)]
 
 
 def _predictor_weights(r: Sequence[float], B: float) -> list[float]:
