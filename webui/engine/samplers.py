@@ -39,7 +39,7 @@ def build(
     steps: int,
     config: Mapping[str, Any],
     *,
-    skip: int = 0,
+    skip: int | None = None,
     device: str | torch.device | None = None,
     **options: Any,
 ) -> Scheduler:
@@ -47,12 +47,13 @@ def build(
 
     ``sampler`` and ``schedule`` are names or aliases (unknown: ``InvalidRequest``); a sampler with timesteps of its own
     pays no heed to the schedule. ``config`` is the model's scheduler configuration in diffusers' terms (beta_start,
-    prediction_type, ...); what concerns only diffusers' own classes is passed over. ``skip`` leaves out steps at the
-    start, for img2img. ``options``: eta, s_churn, s_tmin, s_tmax, s_noise.
+    prediction_type, ...); what concerns only diffusers' own classes is passed over. ``skip`` is for a run that
+    starts from a picture, which leaves out so many steps at the start, 0 among them; None is for one that starts from
+    noise. ``options``: eta, s_churn, s_tmin, s_tmax, s_noise.
 
     For other noise levels call ``set_timesteps(sigmas=...)`` of what is returned.
     """
-    if not 0 <= skip < steps:
+    if skip is not None and not 0 <= skip < steps:
         raise InvalidRequest(f"Of {steps} steps {skip} cannot be left out.", "steps")
     row = find_sampler(sampler)
     cls = SCHEDULER_CLASSES[row.name]

@@ -43,12 +43,12 @@ class SigmaScheduler(Scheduler):
         self,
         steps: int,
         schedule: Schedule | None,
-        skip: int = 0,
+        skip: int | None = None,
         device: str | torch.device | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
         whole = falling(sigmas or (schedule or UNIFORM).sigmas(steps, self.noise_model), "sigmas")
-        self._take(whole[min(skip, len(whole) - 2) :], device, whole)
+        self._take(whole[min(skip or 0, len(whole) - 2) :], device, whole)
 
     def level_to_timestep(self, level: float) -> float:
         return self.noise_model.sigma_to_t(level)
