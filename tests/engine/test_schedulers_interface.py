@@ -16,7 +16,7 @@ from webui.engine.schedulers.timestep_space import TimestepScheduler
 from webui.errors import IncompatibleModel, InvalidRequest
 
 SD1 = TINY_CONFIGS["scheduler"]
-ALL = list(SCHEDULER_CLASSES.values())
+ALL = [cls for cls in SCHEDULER_CLASSES.values() if not cls.adaptive]  # a pipeline must know the timesteps before
 TWINS = [
     (EulerScheduler, diffusers.EulerDiscreteScheduler),
     (EulerAncestralScheduler, diffusers.EulerAncestralDiscreteScheduler),

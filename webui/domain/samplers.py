@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from webui.domain.noise_levels import NoiseModel
 from webui.errors import InvalidRequest, did_you_mean
-
-CHURN = ("s_churn", "s_tmin", "s_tmax", "s_noise")
-ANCESTRAL = ("eta", "s_noise")
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,15 @@ class Sampler:
 
     ``default_schedule`` is what "Automatic" means; None says that the sampler places its noise levels itself and takes no
     schedule. ``schedules`` are the names of those it accepts; None says all. ``options`` are the request parameters that
-    it obeys besides steps, seed and schedule; others mean nothing to it.
+    it obeys besides steps, seed and schedule; others mean nothing to it. ``aliases`` are spelled as ``find_sampler`` looks
+    them up.
 
     ``calls_per_step`` is how often it asks the network in each step; the step to no noise at all takes one call in every
     sampler. ``ancestral``: adds noise from the picture's stream while sampling, so that ENSD matters. ``brownian``: adds
     increments of a Brownian path, of which halves sum up to the whole, so that the picture stays when the number of
     steps changes. ``discards_penultimate``: works on a schedule of one step more, without its last level above 0.
-    ``adaptive``: chooses the number of steps itself.
+    ``adaptive``: chooses the number of steps itself. ``distilled_steps``: is for networks that know only the timesteps of
+    a run of so many steps.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Sampler:
     brownian: bool = False
     discards_penultimate: bool = False
     adaptive: bool = False
+    distilled_steps: int | None = None
     schedules: tuple[str, ...] | None = None
     options: tuple[str, ...] = ()
 
@@ -46,26 +47,97 @@ class Sampler:
             return True
         return self.default_schedule is not None and (self.schedules is None or schedule in self.schedules)
 
+    def known_levels(self, model: NoiseModel) -> NoiseModel:
+        """The levels that its schedules are laid over."""
+        return model if self.distilled_steps is None else model.thinned(self.distilled_steps)
 
-SAMPLERS: tuple[Sampler, ...] = (  # A1111's order; the first is the default
-    Sampler("DPM++ 2M", "Karras", ("k_dpmpp_2m", "dpmpp_2m")),
+
+CHURN = ("s_churn", "s_tmin", "s_tmax", "s_noise")
+ANCESTRAL = ("eta", "s_noise")
+
+SAMPLERS: tuple[Sampler, ...] = (  # A1111's, in its order; the first is the default
+    Sampler("DPM++ 2M", "Karras", ("dpmpp_2m", "dpmpp_2", "dpmsolvermultistep")),
+    Sampler("DPM++ SDE", "Karras", ("dpmpp_sde", "dpmsolversde"), calls_per_step=2, brownian=True, options=ANCESTRAL),
+    Sampler("DPM++ 2M SDE", "Exponential", ("dpmpp_2m_sde",), brownian=True, options=ANCESTRAL),
+    Sampler("DPM++ 2M SDE Heun", "Exponential", ("dpmpp_2m_sde_heun",), brownian=True, options=ANCESTRAL),
     Sampler(
-        "Euler a", aliases=("k_euler_a", "k_euler_ancestral", "euler_ancestral"), ancestral=True, options=ANCESTRAL
+        "DPM++ 2S a",
+        "Karras",
+        ("dpmpp_2s_a", "dpmpp_2s_ancestral", "dpmpp_2s", "dpmsolversinglestep"),
+        calls_per_step=2,
+        ancestral=True,
+        options=ANCESTRAL,
     ),
-    Sampler("Euler", aliases=("k_euler",), options=CHURN),
-    Sampler("LMS", aliases=("k_lms",)),
-    Sampler("Heun", aliases=("k_heun",), calls_per_step=2, options=CHURN),
-    Sampler("DDIM", None, options=("eta",)),
-    Sampler("UniPC", None, ("uni_pc",)),
+    Sampler(
+        "DPM++ 3M SDE",
+        "Exponential",
+        ("dpmpp_3m_sde", "dpmpp_3m"),
+        brownian=True,
+        discards_penultimate=True,
+        options=ANCESTRAL,
+    ),
+    Sampler(
+        "Euler a",
+        aliases=("euler_a", "euler_ancestral", "euler ancestral", "eulerancestraldiscrete"),
+        ancestral=True,
+        options=ANCESTRAL,
+    ),
+    Sampler("Euler", aliases=("eulerdiscrete",), options=CHURN),
+    Sampler("LMS", aliases=("lmsdiscrete",)),
+    Sampler("Heun", aliases=("heundiscrete",), calls_per_step=2, options=CHURN),
+    Sampler(
+        "DPM2",
+        "Karras",
+        ("dpm_2", "kdpm_2", "kdpm2discrete"),
+        calls_per_step=2,
+        discards_penultimate=True,
+        options=CHURN,
+    ),
+    Sampler(
+        "DPM2 a",
+        "Karras",
+        ("dpm_2_a", "dpm2_a", "dpm_2_ancestral", "kdpm_2_a", "kdpm2ancestraldiscrete"),
+        calls_per_step=2,
+        ancestral=True,
+        discards_penultimate=True,
+        options=ANCESTRAL,
+    ),
+    Sampler("DPM fast", None, ("dpm_fast",), ancestral=True, options=ANCESTRAL),
+    Sampler(
+        "DPM adaptive",
+        None,
+        ("dpm_adaptive", "dpm_ad"),
+        calls_per_step=3,
+        ancestral=True,
+        adaptive=True,
+        options=ANCESTRAL,
+    ),
+    Sampler("Restart", "Karras", calls_per_step=2, ancestral=True, options=("s_noise",)),
+    Sampler("DDIM", None, ("ddim_v3",), options=("eta",)),
+    Sampler("UniPC", None, ("uni_pc", "uni_pc_bh2", "unipcmultistep")),
+    Sampler("LCM", ancestral=True, distilled_steps=50),
+    # further ones
+    Sampler("HeunPP2", calls_per_step=3, options=CHURN),
+    Sampler("IPNDM"),
+    Sampler("IPNDM_V"),
+    Sampler("DEIS", aliases=("deismultistep",)),
+    Sampler("DDPM", ancestral=True),
 )
 
 _BY_NAME = {name.casefold(): row for row in SAMPLERS for name in (row.name, *row.aliases)}
 
 
 def find_sampler(name: str) -> Sampler:
-    """The row for a name or an alias, whatever its case; an unknown name raises ``InvalidRequest`` with near matches."""
-    try:
-        return _BY_NAME[name.strip().casefold()]
-    except KeyError:
+    """The row for a name or an alias, whatever its case; an unknown name raises ``InvalidRequest`` with near matches.
+
+    Other programs' names are known: A1111's short ones and k-diffusion's functions (k_dpmpp_2m, sample_dpmpp_2m), ComfyUI's
+    (dpmpp_2m_sde_gpu), InvokeAI's and diffusers' classes (DPMSolverMultistepScheduler). Where such a one is of an algorithm
+    that is not here, as InvokeAI's dpmpp_3m, it is the nearest that is.
+    """
+    asked = name.strip().casefold()
+    bare = asked.removeprefix("k_").removeprefix("sample_").removesuffix("_gpu").removesuffix("scheduler")
+    row = _BY_NAME.get(asked) or _BY_NAME.get(bare)
+    if row is None:
         hint = did_you_mean(name, [row.name for row in SAMPLERS])
-        raise InvalidRequest(f'There is no sampler "{name}". {hint}', "sampler") from None
+        raise InvalidRequest(f'There is no sampler "{name}". {hint}', "sampler")
+    return row

@@ -13,22 +13,52 @@ from webui.domain.samplers import find_sampler
 from webui.domain.schedules import schedule_for
 from webui.engine.schedulers.base import Scheduler
 from webui.engine.schedulers.ddim import DDIMScheduler
+from webui.engine.schedulers.ddpm import DDPMScheduler
+from webui.engine.schedulers.deis import DEISScheduler
+from webui.engine.schedulers.dpm2 import DPM2AncestralScheduler, DPM2Scheduler
+from webui.engine.schedulers.dpm_solver import DPMAdaptiveScheduler, DPMFastScheduler
 from webui.engine.schedulers.dpmpp import DPMpp2MScheduler
+from webui.engine.schedulers.dpmpp_multistep_sde import (
+    DPMpp2MSDEHeunScheduler,
+    DPMpp2MSDEScheduler,
+    DPMpp3MSDEScheduler,
+)
+from webui.engine.schedulers.dpmpp_singlestep import DPMpp2SAncestralScheduler, DPMppSDEScheduler
 from webui.engine.schedulers.euler import EulerAncestralScheduler, EulerScheduler
 from webui.engine.schedulers.heun import HeunScheduler
+from webui.engine.schedulers.heunpp2 import HeunPP2Scheduler
+from webui.engine.schedulers.ipndm import IPNDMScheduler, IPNDMVScheduler
+from webui.engine.schedulers.lcm import LCMScheduler
 from webui.engine.schedulers.lms import LMSScheduler
+from webui.engine.schedulers.restart import RestartScheduler
 from webui.engine.schedulers.unipc import UniPCScheduler
 from webui.errors import InvalidRequest
 
 SCHEDULER_CLASSES: Mapping[str, type[Scheduler]] = MappingProxyType(
     {
         "DPM++ 2M": DPMpp2MScheduler,
+        "DPM++ SDE": DPMppSDEScheduler,
+        "DPM++ 2M SDE": DPMpp2MSDEScheduler,
+        "DPM++ 2M SDE Heun": DPMpp2MSDEHeunScheduler,
+        "DPM++ 2S a": DPMpp2SAncestralScheduler,
+        "DPM++ 3M SDE": DPMpp3MSDEScheduler,
         "Euler a": EulerAncestralScheduler,
         "Euler": EulerScheduler,
         "LMS": LMSScheduler,
         "Heun": HeunScheduler,
+        "DPM2": DPM2Scheduler,
+        "DPM2 a": DPM2AncestralScheduler,
+        "DPM fast": DPMFastScheduler,
+        "DPM adaptive": DPMAdaptiveScheduler,
+        "Restart": RestartScheduler,
         "DDIM": DDIMScheduler,
         "UniPC": UniPCScheduler,
+        "LCM": LCMScheduler,
+        "HeunPP2": HeunPP2Scheduler,
+        "IPNDM": IPNDMScheduler,
+        "IPNDM_V": IPNDMVScheduler,
+        "DEIS": DEISScheduler,
+        "DDPM": DDPMScheduler,
     }
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 
 from torch import Tensor
@@ -19,12 +19,17 @@ class HeunScheduler(SigmaScheduler):
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         for sigma, sigma_next in pairwise(levels):
             x, sigma_hat = self.churn(x, sigma, len(levels) - 1, noise)
-            denoised = yield x, sigma_hat
-            d = (x - denoised) / sigma_hat
-            x_next = x + d * (sigma_next - sigma_hat)
-            if sigma_next > 0:
-                denoised = yield x_next, sigma_next
-                d_next = (x_next - denoised) / sigma_next
-                x_next = x + (d + d_next) * ((sigma_next - sigma_hat) / 2)
-            x = x_next
+            x = yield from heun_step(x, sigma_hat, sigma_next)
         return x
+
+
+def heun_step(x: Tensor, sigma: float, sigma_next: float) -> Generator[tuple[Tensor, float], Tensor, Tensor]:
+    """One step from σ to σ_next with its network calls; Euler's step if σ_next is 0."""
+    denoised = yield x, sigma
+    d = (x - denoised) / sigma
+    x_next = x + d * (sigma_next - sigma)
+    if sigma_next > 0:
+        denoised = yield x_next, sigma_next
+        d_next = (x_next - denoised) / sigma_next
+        x_next = x + (d + d_next) * ((sigma_next - sigma) / 2)
+    return x_next

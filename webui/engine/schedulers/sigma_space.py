@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from webui.domain.noise_levels import NoiseModel
 from webui.domain.schedules import Schedule, find_schedule
 from webui.engine.schedulers.base import Scheduler
 from webui.engine.schedulers.solver import Noise, falling
@@ -16,6 +17,11 @@ UNIFORM = find_schedule("Uniform")
 
 class SigmaScheduler(Scheduler):
     """``levels`` are sigmas, any that fall; where they do not end at 0, noise is left in the result, as asked."""
+
+    @property
+    def schedule_model(self) -> NoiseModel:
+        """The levels that schedules are laid over: all that were trained, unless the sampler is for networks that know fewer."""
+        return self.noise_model
 
     def set_timesteps(
         self,
@@ -30,7 +36,7 @@ class SigmaScheduler(Scheduler):
         if sigmas is None:
             if num_inference_steps is None:
                 raise ValueError("set_timesteps needs num_inference_steps or sigmas")
-            sigmas = UNIFORM.sigmas(num_inference_steps, self.noise_model)
+            sigmas = UNIFORM.sigmas(num_inference_steps, self.schedule_model)
         self._take(falling(sigmas, "sigmas"), device)
 
     def _take(
@@ -47,7 +53,7 @@ class SigmaScheduler(Scheduler):
         device: str | torch.device | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        whole = falling(sigmas or (schedule or UNIFORM).sigmas(steps, self.noise_model), "sigmas")
+        whole = falling(sigmas or (schedule or UNIFORM).sigmas(steps, self.schedule_model), "sigmas")
         self._take(whole[min(skip or 0, len(whole) - 2) :], device, whole)
 
     def level_to_timestep(self, level: float) -> float:
