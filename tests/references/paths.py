@@ -1,0 +1,5 @@
+"""Where the recorded values lie."""
+
+from pathlib import Path
+
+LATENTS = Path(__file__).resolve().parent / "latents.safetensors"
