@@ -16,8 +16,7 @@ from typing import Any
 from webui import __version__
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
-from webui.domain.samplers import find_sampler
-from webui.domain.schedules import AUTOMATIC, find_schedule
+from webui.domain.sampler_names import find_sampler_and_schedule
 from webui.engine.chunks import TokenCount, count_tokens
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
@@ -108,12 +107,7 @@ class Runtime:
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         """The request with every name as it stands in the tables and every random seed drawn."""
-        sampler, schedule = find_sampler(request.sampler), find_schedule(request.schedule)
-        if sampler.default_schedule is None and schedule is not AUTOMATIC:
-            raise InvalidRequest(
-                f'{sampler.name} has timesteps of its own and takes no schedule. Choose "{AUTOMATIC.name}" with it.',
-                "schedule",
-            )
+        sampler, schedule = find_sampler_and_schedule(request.sampler, request.schedule)
         pixels = request.width * request.height * request.batch_size
         if pixels > self.settings.max_pixels:
             raise InvalidRequest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.domain.foreign_names import SAMPLERS, SCHEDULES, file_stem, lora_tag, sampler_and_schedule
+from webui.domain.foreign_names import SCHEDULES, file_stem, lora_tag, sampler_and_schedule
 
 
 def test_names() -> None:
@@ -14,4 +14,6 @@ def test_names() -> None:
     assert file_stem(None) is None
     assert lora_tag("x/glow.safetensors", 1.0) == "<lora:glow:1>"
     assert lora_tag("glow", 0.5, 0.8) == "<lora:glow:0.5:0.8>"
-    assert all(name == name.casefold() for name in (*SAMPLERS, *SCHEDULES))
+    assert sampler_and_schedule("DPM++ 2M Karras") == {"Sampler": "DPM++ 2M", "Schedule type": "Karras"}
+    assert sampler_and_schedule("euler", "beta")["Schedule type"] == "Beta (ComfyUI)"
+    assert all(name == name.casefold() for name in SCHEDULES)

@@ -1,7 +1,7 @@
 """What other programs call the things that an infotext names, and how a record of theirs becomes one.
 
-Names are translated to A1111's, also those of samplers and schedules that we do not have (yet): it is for the reader of
-the infotext to say so. A name that is not known here stays as it is.
+Names are translated to ours, which are A1111's. One that is not known stays as it is: it is for the reader of the infotext
+to say so.
 """
 
 from __future__ import annotations
@@ -14,69 +14,14 @@ from typing import Any
 
 from webui.domain.infotext_fields import in_order
 from webui.domain.infotext_grammar import ParsedInfotext
+from webui.domain.sampler_names import split_sampler_name
+from webui.domain.schedules import find_schedule
+from webui.errors import InvalidRequest
 
 Chunks = Mapping[str, str]  # what a picture carries: text chunks by keyword, EXIF values by the names of their tags
 
-# k-diffusion's function names, and what ComfyUI, SwarmUI, Fooocus, InvokeAI, Easy Diffusion and NovelAI made of them
-SAMPLERS: Mapping[str, str] = MappingProxyType(
-    {
-        "euler": "Euler",
-        "euler_ancestral": "Euler a",
-        "euler_a": "Euler a",
-        "heun": "Heun",
-        "heunpp2": "HeunPP2",
-        "dpm_2": "DPM2",
-        "dpm2": "DPM2",
-        "kdpm_2": "DPM2",
-        "dpm_2_ancestral": "DPM2 a",
-        "dpm_2_a": "DPM2 a",
-        "dpm2_a": "DPM2 a",
-        "kdpm_2_a": "DPM2 a",
-        "lms": "LMS",
-        "dpm_fast": "DPM fast",
-        "dpm_adaptive": "DPM adaptive",
-        "dpmpp_2s_ancestral": "DPM++ 2S a",
-        "dpmpp_2s_a": "DPM++ 2S a",
-        "dpmpp_sde": "DPM++ SDE",
-        "dpmpp_2m": "DPM++ 2M",
-        "dpmpp_2": "DPM++ 2M",
-        "dpmpp_2m_sde": "DPM++ 2M SDE",
-        "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
-        "dpmpp_3m_sde": "DPM++ 3M SDE",
-        "ddpm": "DDPM",
-        "lcm": "LCM",
-        "ipndm": "IPNDM",
-        "ipndm_v": "IPNDM_V",
-        "deis": "DEIS",
-        "ddim": "DDIM",
-        "ddim_v3": "DDIM",
-        "plms": "PLMS",
-        "pndm": "PLMS",
-        "uni_pc": "UniPC",
-        "uni_pc_bh2": "UniPC",
-        "unipc": "UniPC",
-        "restart": "Restart",
-        "euler ancestral": "Euler a",  # Draw Things
-        "dpm++ sde": "DPM++ SDE",
-    }
-)
-
-SCHEDULES: Mapping[str, str] = MappingProxyType(
-    {
-        "normal": "Uniform",
-        "native": "Uniform",  # NovelAI
-        "karras": "Karras",
-        "exponential": "Exponential",
-        "polyexponential": "Polyexponential",
-        "sgm_uniform": "SGM Uniform",
-        "simple": "Simple",
-        "ddim_uniform": "DDIM",
-        "beta": "Beta",
-        "turbo": "Turbo",
-        "kl_optimal": "KL Optimal",
-        "align_your_steps": "Align Your Steps",
-    }
-)
+# ComfyUI's, SwarmUI's, Fooocus' and NovelAI's, where they mean something else than an alias of ours
+SCHEDULES: Mapping[str, str] = MappingProxyType({"native": "Uniform", "beta": "Beta (ComfyUI)"})
 
 _WEIGHTS = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|gguf)$", re.IGNORECASE)
 
@@ -89,13 +34,18 @@ def sampler_and_schedule(sampler: Any, schedule: Any = None) -> dict[str, Any]:
     >>> sampler_and_schedule("dpmpp_2m_k")["Schedule type"]  # InvokeAI
     'Karras'
     """
-    name, schedule = plain_text(sampler).casefold().removesuffix("_gpu"), plain_text(schedule)
-    for prefix in ("k_", "sample_"):  # InvokeAI's and NovelAI's, and that of ComfyUI's first weeks
-        name = name.removeprefix(prefix)
-    for suffix in ("_karras", "_k"):
-        if not schedule and name.endswith(suffix):
-            name, schedule = name.removesuffix(suffix), "karras"
-    return {"Sampler": SAMPLERS.get(name, sampler), "Schedule type": SCHEDULES.get(schedule.casefold(), schedule)}
+    try:
+        row, within = split_sampler_name(plain_text(sampler))
+    except InvalidRequest:
+        return {"Sampler": sampler, "Schedule type": _schedule(plain_text(schedule))}
+    return {"Sampler": row.name, "Schedule type": _schedule(plain_text(schedule)) or within or ""}
+
+
+def _schedule(name: str) -> str:
+    try:
+        return SCHEDULES.get(name.casefold()) or find_schedule(name).name
+    except InvalidRequest:
+        return name
 
 
 def file_stem(name: Any) -> str | None:

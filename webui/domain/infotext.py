@@ -20,9 +20,9 @@ from typing import Any
 from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
-from webui.domain.samplers import Sampler, find_sampler
+from webui.domain.sampler_names import split_sampler_name
 from webui.domain.sampling_options import SAMPLING_OPTIONS
-from webui.domain.schedules import SCHEDULES, find_schedule
+from webui.domain.schedules import find_schedule
 from webui.errors import InvalidRequest
 
 __all__ = ["ParsedInfotext", "compose", "parse", "to_request", "write"]
@@ -201,7 +201,7 @@ def _sampling(fields: _Fields) -> tuple[list[dict[str, Any]], list[str]]:
     sampler = None
     if name is not None:
         try:
-            sampler, within = _split_sampler(name)
+            sampler, within = split_sampler_name(name)
         except InvalidRequest as error:
             remarks.append(f"{error} Kept the sampler that was chosen.")
         else:
@@ -220,15 +220,3 @@ def _sampling(fields: _Fields) -> tuple[list[dict[str, Any]], list[str]]:
                 f"Automatic is {sampler.default_schedule}."
             )
     return changes, remarks
-
-
-def _split_sampler(name: str) -> tuple[Sampler, str | None]:
-    """The sampler, and the schedule that names of before 1.9 end in: "DPM++ 2M Karras"."""
-    try:
-        return find_sampler(name), None
-    except InvalidRequest:
-        endings = [ending for row in SCHEDULES for ending in (row.name, *row.aliases)]
-        for ending in sorted(endings, key=len, reverse=True):  # "SGM Uniform" before "Uniform"
-            if name.casefold().endswith(f" {ending.casefold()}"):
-                return find_sampler(name[: -len(ending) - 1]), ending
-        raise
