@@ -172,10 +172,11 @@ def _progress_text(snapshot: JobSnapshot) -> str:
     step = snapshot.step
     if step is None:
         return snapshot.loading.text if snapshot.loading else "Loading"
-    share = (step.batch + step.step / step.steps) / step.batches
+    share = (step.batch + (step.step / step.steps if step.steps else 0.0)) / step.batches
     done = round(share * _BAR)
     bar = "#" * done + "." * (_BAR - done)
     batch = f", batch {step.batch + 1}/{step.batches}" if step.batches > 1 else ""
     pace = f", {snapshot.steps_per_second:.2f} it/s" if snapshot.steps_per_second else ""
     left = f", {snapshot.eta:.0f} s left" if snapshot.eta is not None else ""
-    return f"[{bar}] {share:4.0%} step {step.step}/{step.steps}{batch}{pace}{left}"
+    count = f"step {step.step}/{step.steps}" if step.steps else f"call {step.step}, noise level {step.sigma:.3g}"
+    return f"[{bar}] {share:4.0%} {count}{batch}{pace}{left}"

@@ -9,11 +9,12 @@ from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipe
 from tiny import TINY_CONFIGS, tiny_components
 
 from webui.engine.denoise import denoise, unet_network
+from webui.engine.guidance import Guidance
 from webui.engine.latents import decode
 from webui.engine.samplers import build
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-GUIDANCE = 7.0
+SCALE = 7.0
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def inputs():
     return noise, cond, uncond
 
 
-def reference(components, scheduler, inputs, steps, output_type="latent", callback=None):
+def reference(components, scheduler, inputs, steps, output_type="latent", callback=None, rescale=0.0):
     noise, cond, uncond = inputs
     pipeline = StableDiffusionPipeline(
         **components,
@@ -45,13 +46,14 @@ def reference(components, scheduler, inputs, steps, output_type="latent", callba
         negative_prompt_embeds=uncond.expand(2, -1, -1),
         latents=noise,
         num_inference_steps=steps,
-        guidance_scale=GUIDANCE,
+        guidance_scale=SCALE,
+        guidance_rescale=rescale,
         output_type=output_type,
         callback_on_step_end=callback,
     ).images
 
 
-def ours(components, scheduler, inputs, pictures_per_call=None):
+def ours(components, scheduler, inputs, pictures_per_call=None, guidance=None):
     noise, cond, uncond = inputs
     states = list(
         denoise(
@@ -59,9 +61,7 @@ def ours(components, scheduler, inputs, pictures_per_call=None):
             scheduler,
             noise * scheduler.init_noise_sigma,
             lambda level_from, level_to: torch.zeros_like(noise),
-            cond,
-            uncond,
-            GUIDANCE,
+            guidance or Guidance(cond, uncond, SCALE),
             pictures_per_call,
         )
     )
@@ -77,6 +77,17 @@ def test_euler_equals_diffusers(components, inputs, prediction_type, schedule, s
     expected = reference(components, theirs, inputs, steps)
     scheduler = build("Euler", schedule, steps, {**TINY_CONFIGS["scheduler"], "prediction_type": prediction_type})
     torch.testing.assert_close(ours(components, scheduler, inputs), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_rescaled_guidance_equals_diffusers(components, inputs, prediction_type):
+    theirs = EulerDiscreteScheduler(
+        **BETAS, steps_offset=1, timestep_spacing="linspace", prediction_type=prediction_type
+    )
+    expected = reference(components, theirs, inputs, 10, rescale=0.7)
+    scheduler = build("Euler", "Uniform", 10, {**TINY_CONFIGS["scheduler"], "prediction_type": prediction_type})
+    drawn = ours(components, scheduler, inputs, guidance=Guidance(*inputs[1:], SCALE, rescale=0.7))
+    torch.testing.assert_close(drawn, expected, atol=1e-4, rtol=0)
 
 
 def test_ddim_equals_diffusers_up_to_the_last_transition(components, inputs):

@@ -17,8 +17,9 @@ class Loading:
 class Step:
     """The noise predictor has been asked once more.
 
-    ``step`` counts from 1 to ``steps`` within the batch (network evaluations, so Heun counts twice); ``batch`` counts from
-    0 to ``batches`` - 1; ``sigma`` is the noise level that the step started from.
+    ``step`` counts from 1 to ``steps`` within the batch (network evaluations, so Heun counts twice), or to a number that
+    is not known beforehand where ``steps`` is 0 (DPM adaptive); ``batch`` counts from 0 to ``batches`` - 1; ``sigma`` is
+    the noise level that the step started from.
     """
 
     step: int

@@ -108,12 +108,12 @@ class BrownianNoise:
         self.paths = tuple(paths)
 
     def __call__(self, level_from: float, level_to: float) -> Tensor:
-        at, to = torch.tensor([level_from, level_to], dtype=torch.float32)
-        start, end = sorted((at.item(), to.item()))
+        ends = torch.tensor([level_from, level_to], dtype=torch.float32)
+        start, end = sorted(ends.tolist())
         increment = torch.stack([path.increment(start, end) for path in self.paths])
         if start == end:
             return increment
-        return (increment if to > at else -increment) / (to - at).abs().sqrt()
+        return (increment if level_to > level_from else -increment) / (ends[1] - ends[0]).abs().sqrt()
 
 
 def bounds(levels: Sequence[float]) -> tuple[float, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from webui.engine.guidance import Network, guided_prediction
+from webui.engine.guidance import Guidance, Network, predict
 from webui.engine.schedulers.solver import Noise, Solver
 from webui.errors import NumericalFailure
 
@@ -18,7 +18,8 @@ class Denoised:
     """After one call of the network.
 
     ``latents`` is the sampler's state and ``predicted`` what the network takes the finished picture to be, both (n, c, h, w)
-    in float32. ``step`` counts network calls from 1 to ``steps``; ``sigma`` is the noise level that was asked about.
+    in float32. ``step`` counts network calls from 1 to ``steps``, or to an unknown number where that is 0; ``sigma`` is the
+    noise level that was asked about.
     """
 
     step: int
@@ -33,31 +34,34 @@ def denoise(
     scheduler: Solver,
     latents: Tensor,
     noise: Noise,
-    cond: Tensor,
-    uncond: Tensor,
-    scale: float,
+    guidance: Guidance,
     pictures_per_call: int | None = None,
 ) -> Iterator[Denoised]:
     """Subtract predicted noise from ``latents`` (n, c, h, w, float32, as noisy as the first level) step by step.
 
     A generator: who pulls it owns progress, preview and stopping. ``noise`` is what samplers that add noise draw from;
-    ``pictures_per_call`` bounds how many pictures share a call of the network. Raises ``NumericalFailure`` as soon as a
-    prediction is not finite.
+    ``pictures_per_call`` bounds how many pictures share a call of the network. An ``adaptive`` scheduler wants a single
+    picture, or the pictures of a batch would depend on one another. Raises ``NumericalFailure`` as soon as a prediction is
+    not finite.
     """
-    steps = len(scheduler.timesteps)
+    steps = 0 if scheduler.adaptive else len(scheduler.timesteps)
+    calls = scheduler.num_inference_steps * scheduler.order  # as A1111 counts: two for each step of Heun, also the last
+    guidance = replace(guidance, scale=guidance.scale * scheduler.cfg_factor)
     group = pictures_per_call or len(latents)
     latents = scheduler.begin(latents, noise)
     while not scheduler.done:
         with torch.inference_mode():
             sigma, timestep = scheduler.sigma, scheduler.timestep
+            wants_uncond = guidance.wants_uncond(scheduler.call, calls, sigma)
+            here = guidance if wants_uncond else replace(guidance, scale=1.0)
+            pair = wants_uncond and scheduler.needs_uncond
             scaled = scheduler.scale_model_input(latents)
-            predictions = [
-                guided_prediction(network, x, timestep, cond, uncond, scale) for x in torch.split(scaled, group)
-            ]
-            predicted = scheduler.predict_x0(torch.cat(predictions), latents)
+            said = [predict(network, x, timestep, here, pair=pair) for x in torch.split(scaled, group)]
+            predicted = scheduler.predict_x0(torch.cat([each.guided for each in said]), latents)
+            uncond = scheduler.predict_x0(torch.cat([each.uncond for each in said]), latents) if pair else None
             if not torch.isfinite(predicted).all():
                 raise NumericalFailure(f"The network's prediction at step {scheduler.call + 1} is not a number.")
-            latents = scheduler.advance(predicted)
+            latents = scheduler.advance(predicted, uncond)
         yield Denoised(scheduler.call, steps, sigma, latents, predicted)
 
 

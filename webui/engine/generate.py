@@ -10,9 +10,11 @@ Everything is a generator: events climb by ``yield``, and who stops pulling stop
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from PIL import Image
@@ -20,14 +22,19 @@ from torch import Tensor
 
 from webui.domain.events import Loading, Notice, Preview, Step
 from webui.domain.request import GenerationRequest
+from webui.domain.samplers import find_sampler
+from webui.domain.sampling_options import OWN_ETA
 from webui.engine.chunks import chunk_prompt
 from webui.engine.denoise import denoise
 from webui.engine.drawn import Drawn
+from webui.engine.guidance import Guidance
 from webui.engine.latents import decode, linear_preview, preview_jpeg, tiny_preview, to_images
 from webui.engine.model_manager import Model, ModelManager, Selection
 from webui.engine.noise import BatchNoise, PictureNoise
 from webui.engine.recovery import Way, with_recovery
 from webui.engine.samplers import build
+from webui.engine.schedulers.base import Scheduler
+from webui.engine.schedulers.solver import Noise
 from webui.errors import NumericalFailure
 
 
@@ -80,28 +87,65 @@ def _sample(
     pictures_per_call: int,
 ) -> Generator[Step | Preview, None, Tensor]:
     """Steps 1 to 3: yields progress, returns the finished latents (n, 4, h/8, w/8)."""
-    cond = _condition(request.prompt, request.clip_skip, model)
-    uncond = _condition(request.negative_prompt, request.clip_skip, model)
-    scheduler = build(request.sampler, request.schedule, request.steps, model.checkpoint.scheduler_config)
+    guidance = Guidance(
+        cond=_condition(request.prompt, request.clip_skip, model),
+        uncond=_condition(request.negative_prompt, request.clip_skip, model),
+        scale=request.cfg_scale,
+        rescale=request.cfg_rescale,
+        skip_early=request.skip_early_cfg,
+        ngms=request.ngms,
+        ngms_all_steps=request.ngms_all_steps,
+    )
+    scheduler = build_scheduler(request, model.checkpoint.scheduler_config)
     channels = model.vae.config.latent_channels
-    noise = BatchNoise([PictureNoise.of(picture, channels, model.compute.device) for picture in pictures])
-    latents = noise.first() * scheduler.init_noise_sigma
-    for state in denoise(
-        model.network(),
-        scheduler,
-        latents,
-        lambda level_from, level_to: noise.next(),
-        cond,
-        uncond,
-        request.cfg_scale,
-        pictures_per_call,
-    ):
-        yield Step(state.step, state.steps, batch, request.batch_count, state.sigma)
-        is_due = state.step % options.preview_every == 0 and state.step < state.steps
-        if options.preview != "off" and is_due:
-            yield Preview(_preview(state.predicted, model, request), state.step, batch)
-        latents = state.latents
-    return latents
+    drawn = [PictureNoise.of(picture, channels, model.compute.device) for picture in pictures]
+    finished: list[Tensor] = []
+    calls = 0
+    for noise in [BatchNoise([one]) for one in drawn] if scheduler.adaptive else [BatchNoise(drawn)]:
+        latents = first_latents(request, scheduler, noise)
+        added = sampling_noise(scheduler, noise)
+        for state in denoise(model.network(), scheduler, latents, added, guidance, pictures_per_call):
+            calls += 1
+            yield Step(calls, state.steps, batch, request.batch_count, state.sigma)
+            is_due = calls % options.preview_every == 0 and state.step != state.steps
+            if options.preview != "off" and is_due:
+                yield Preview(_preview(state.predicted, model, request), calls, batch)
+            latents = state.latents
+        finished.append(latents)
+    return torch.cat(finished)
+
+
+def build_scheduler(request: GenerationRequest, config: Mapping[str, Any]) -> Scheduler:
+    """The sampler that the request names, for a model of this scheduler configuration, with the options it obeys."""
+    config = dict(config)
+    if request.prediction_type:
+        config["prediction_type"] = request.prediction_type
+    if request.zero_terminal_snr:
+        config["rescale_betas_zero_snr"] = True
+    options: dict[str, Any] = {
+        "eta": None if request.eta == OWN_ETA else request.eta,
+        "s_churn": request.s_churn,
+        "s_tmin": request.s_tmin,
+        "s_tmax": request.s_tmax or None,
+        "s_noise": request.s_noise,
+    }
+    obeyed = find_sampler(request.sampler).options
+    options = {name: value for name, value in options.items() if name in obeyed}
+    return build(request.sampler, request.schedule, request.steps, config, **options)
+
+
+def first_latents(request: GenerationRequest, scheduler: Scheduler, noise: BatchNoise) -> Tensor:
+    """Noise as strong as at the first level: times σ. Stability AI's code has √(1 + σ²) there, as if a picture lay below."""
+    if request.sgm_noise_multiplier:
+        return noise.first() * math.hypot(*scheduler.signal_and_noise(scheduler.levels[0]))
+    return noise.first() * scheduler.init_noise_sigma
+
+
+def sampling_noise(scheduler: Scheduler, noise: BatchNoise) -> Noise:
+    """What the sampler adds on its way: a Brownian path for those that want one, else the streams of the pictures."""
+    if scheduler.brownian:
+        return noise.brownian(scheduler.whole_levels)
+    return lambda level_from, level_to: noise.next()
 
 
 def _condition(text: str, clip_skip: int, model: Model) -> Tensor:

@@ -23,7 +23,7 @@ from webui.engine.brownian import BrownianNoise, BrownianPath, bounds
 from webui.engine.philox import PhiloxGenerator
 
 Shape = tuple[int, int, int]
-Draw = Callable[[Shape], Tensor]
+Draw = Callable[[tuple[int, ...]], Tensor]
 """Standard normal numbers of a shape, float32; each call continues the stream."""
 
 
@@ -130,6 +130,28 @@ class BatchNoise:
     def brownian(self, levels: Sequence[float]) -> BrownianNoise:
         """Noise for samplers that want a Brownian path. ``levels`` are those of the whole schedule, also in img2img."""
         return BrownianNoise([picture.path(*bounds(levels)) for picture in self.pictures])
+
+
+def paths_of(
+    generators: torch.Generator | Sequence[torch.Generator] | None,
+    shape: tuple[int, ...],
+    levels: Sequence[float],
+    device: torch.device,
+) -> BrownianNoise:
+    """Brownian noise of a latent ``shape`` (n, ...) for who has torch's generators, as diffusers' pipelines do.
+
+    The paths are those of the generators' seeds: one for each picture where each has its own, else one for all together.
+    """
+    if isinstance(generators, Sequence):
+        given, shape = [*generators], shape[1:]
+    else:
+        given = [generators or torch.Generator().manual_seed(int(torch.randint(2**63 - 1, ())))]
+
+    def path(given: torch.Generator) -> BrownianPath:
+        source = "CPU" if given.device.type == "cpu" else "GPU"
+        return BrownianPath(given.initial_seed(), *bounds(levels), lambda node: generator(node, source, device)(shape))
+
+    return BrownianNoise([path(each) for each in given])
 
 
 def slerp(strength: float, low: Tensor, high: Tensor) -> Tensor:

@@ -50,7 +50,12 @@ class Progress:
         self.preview = b""
 
     def seconds_left(self, seconds_per_unit: float | None) -> float | None:
-        """Until the job is done: at the speed of this run, else at ``seconds_per_unit``, else unknown (None)."""
+        """Until the job is done: at the speed of this run, else at ``seconds_per_unit``, else unknown (None).
+
+        Unknown too while a sampler is at work that itself decides when it is done.
+        """
+        if self._is_open_ended:
+            return None
         left = 1 - self._fraction
         if self._first_step is not None:
             began, fraction = self._first_step
@@ -61,8 +66,13 @@ class Progress:
         return left * work_units(self._request) * self._request.picture_count * seconds_per_unit
 
     def measured(self, now: float) -> tuple[float, float]:
-        """Seconds since the models were loaded, and work units of the pictures saved by this run."""
-        return now - self._drawing_since, self._saved * work_units(self._request)
+        """Seconds since the models were loaded, and work units of the pictures saved by this run, if these tell its pace."""
+        units = 0.0 if self._is_open_ended else self._saved * work_units(self._request)
+        return now - self._drawing_since, units
+
+    @property
+    def _is_open_ended(self) -> bool:
+        return self.step is not None and self.step.steps == 0
 
     def _follow_step(self, step: Step, now: float) -> None:
         before = self.step
@@ -73,6 +83,7 @@ class Progress:
             self.steps_per_second = 1 / ((1 - _SMOOTHING) / average + _SMOOTHING / newest)
         self.loading = None
         self.step, self._step_at = step, now
-        self._fraction = (step.batch + step.step / step.steps) / step.batches
+        share = step.step / step.steps if step.steps else 0.0
+        self._fraction = (step.batch + share) / step.batches
         if self._first_step is None:
             self._first_step = now, self._fraction
