@@ -75,6 +75,12 @@ def test_names_and_seeds_are_resolved_when_a_job_is_given(runtime):
         ({"sampler": "Eulr a"}, InvalidRequest, 'no sampler "Eulr a". Did you mean "Euler a"'),
         ({"schedule": "Karass"}, InvalidRequest, 'Did you mean "Karras"'),
         ({"sampler": "DDIM", "schedule": "Karras"}, InvalidRequest, "DDIM has timesteps of its own"),
+        (
+            {"schedule": "Custom", "custom_sigmas": "9, 3, x"},
+            InvalidRequest,
+            'Custom sigmas: number 3, "x", is not a number',
+        ),
+        ({"sigma_min": 20.0}, InvalidRequest, "Schedule min sigma (20) must be below schedule max sigma (14.6146)"),
         ({"checkpoint": "alpah"}, ModelNotFound, 'no checkpoint "alpah". Did you mean "alpha"'),
         ({"checkpoint": "broken"}, UnreadableModel, "broken.safetensors"),
         ({"vae": "sharp"}, ModelNotFound, 'Did you mean "sharper"'),
@@ -87,6 +93,13 @@ def test_what_cannot_be_drawn_is_refused_at_once(runtime, change, error, sentenc
     with pytest.raises(error) as refused:
         runtime.generate(replace(REQUEST, **change))
     assert sentence in str(refused.value)
+
+
+def test_levels_are_told_without_drawing(runtime):
+    karras = runtime.visited_levels(replace(REQUEST, sampler="k_dpmpp_2m_ka", steps=2))
+    assert karras == ((pytest.approx(14.6146, abs=1e-4), 999.0), (pytest.approx(0.0292, abs=1e-4), 0.0), (0.0, 0.0))
+    noisy = runtime.visited_levels(replace(REQUEST, zero_terminal_snr=True))
+    assert noisy[0] == (pytest.approx(4518.76, abs=0.01), 999.0)
 
 
 def test_checkpoints_and_vaes_swap_between_jobs_and_come_back_to_the_last_bit(runtime):

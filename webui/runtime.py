@@ -17,7 +17,9 @@ from webui import __version__
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
+from webui.domain.visited_levels import visited_levels
 from webui.engine.chunks import TokenCount, count_tokens
+from webui.engine.schedulers.trained_noise import trained_noise_model, with_overrides
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
 from webui.jobs import tasks
@@ -122,6 +124,7 @@ class Runtime:
                 f'Clip skip {request.clip_skip} is too much: the text encoder of "{checkpoint.name}" has {layers} layers.',
                 "clip_skip",
             )
+        self._visited_levels(request, checkpoint)  # refuses sigmas and ranges that cannot be run
         resolved = dataclasses.replace(
             request,
             sampler=sampler.name,
@@ -172,6 +175,13 @@ class Runtime:
         """Generation parameters that suit the checkpoint (its native size ...), by their names in the request."""
         return self.checkpoint(checkpoint).suggested
 
+    def visited_levels(self, request: GenerationRequest) -> tuple[tuple[float, float], ...]:
+        """(σ, timestep) at the beginning of each step of the request's run, and where it ends.
+
+        What cannot be run raises ``InvalidRequest``, and a checkpoint that there is none of ``ModelNotFound``.
+        """
+        return self._visited_levels(request, self.checkpoint(request.checkpoint, request.checkpoint_hash))
+
     def rescan(self) -> None:
         """Look at the model folders again."""
         self.library.rescan()
@@ -185,6 +195,11 @@ class Runtime:
     def read_infotext(self, picture: bytes) -> ParsedInfotext | None:
         """What a picture file says of how it was made, whichever program wrote it; None if it says nothing."""
         return read_infotext(picture)
+
+    def _visited_levels(self, request: GenerationRequest, checkpoint: ModelFile) -> tuple[tuple[float, float], ...]:
+        sampler, schedule = find_sampler_and_schedule(request.sampler, request.schedule)
+        model = trained_noise_model(with_overrides(checkpoint.configs["scheduler"], request))
+        return visited_levels(sampler.name, schedule.name, request.steps, model, request, checkpoint.family)
 
     def _vae_name(self, request: GenerationRequest) -> str:
         for choice in VAE_CHOICES:

@@ -77,6 +77,20 @@ class NoiseModel:
     def _logarithms(self) -> tuple[float, ...]:
         return tuple(math.log(sigma) for sigma in self.levels)
 
+    @cached_property
+    def _log_alphas(self) -> tuple[float, ...]:
+        return tuple(-0.5 * math.log1p(sigma * sigma) for sigma in self.levels)
+
+    def signal_and_noise(self, t: float) -> tuple[float, float]:
+        """(α_t, σ_t) with α_t² + σ_t² = 1: the weights of picture and noise at a timestep, as in DDPM.
+
+        log α is linear between two timesteps: Lu et al., DPM-Solver, arXiv 2206.00927, appendix D.4.
+        """
+        below = min(int(t), self.t_max - 1)
+        part = t - below
+        log_alpha = (1 - part) * self._log_alphas[below] + part * self._log_alphas[below + 1]
+        return math.exp(log_alpha), math.sqrt(-math.expm1(2 * log_alpha))
+
     def t_to_sigma(self, t: float) -> float:
         """The noise level at a timestep, which may be fractional; one beyond the ends counts as the end."""
         t = min(max(t, 0.0), float(self.t_max))

@@ -51,6 +51,14 @@ class Sampler:
         """The levels that its schedules are laid over."""
         return model if self.distilled_steps is None else model.thinned(self.distilled_steps)
 
+    def timestep_told(self, sigma: float, model: NoiseModel) -> float:
+        """What the network is told of a noise level: its (fractional) timestep, or the nearest that was distilled."""
+        if self.distilled_steps is None:
+            return model.sigma_to_t(sigma)
+        known = self.known_levels(model)
+        stride = len(model.levels) // self.distilled_steps
+        return float(model.t_max - stride * (known.t_max - round(known.sigma_to_t(sigma))))
+
 
 CHURN = ("s_churn", "s_tmin", "s_tmax", "s_noise")
 ANCESTRAL = ("eta", "s_noise")

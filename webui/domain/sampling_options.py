@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from webui.domain.parameter import parameter
 from webui.errors import InvalidRequest
@@ -187,6 +188,10 @@ class SamplingOptions:
         infotext="Prediction type",
         choices=("", "epsilon", "v_prediction", "sample"),
     )
+
+    def sampling_options(self) -> dict[str, Any]:
+        """These alone of a request, by name."""
+        return {name: getattr(self, name) for name in SAMPLING_OPTIONS}
 
     def check_eta(self) -> None:
         """Refuses what lies between "the sampler's own" and none."""

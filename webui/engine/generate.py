@@ -11,10 +11,9 @@ Everything is a generator: events climb by ``yield``, and who stops pulling stop
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from PIL import Image
@@ -22,11 +21,11 @@ from torch import Tensor
 
 from webui.domain.events import Loading, Notice, Preview, Step
 from webui.domain.request import GenerationRequest
-from webui.domain.samplers import find_sampler
-from webui.domain.sampling_options import OWN_ETA
+from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.engine.chunks import chunk_prompt
 from webui.engine.denoise import denoise
 from webui.engine.drawn import Drawn
+from webui.engine.families.base import Checkpoint
 from webui.engine.guidance import Guidance
 from webui.engine.latents import decode, linear_preview, preview_jpeg, tiny_preview, to_images
 from webui.engine.model_manager import Model, ModelManager, Selection
@@ -96,7 +95,7 @@ def _sample(
         ngms=request.ngms,
         ngms_all_steps=request.ngms_all_steps,
     )
-    scheduler = build_scheduler(request, model.checkpoint.scheduler_config)
+    scheduler = build_scheduler(request, model.checkpoint)
     channels = model.vae.config.latent_channels
     drawn = [PictureNoise.of(picture, channels, model.compute.device) for picture in pictures]
     finished: list[Tensor] = []
@@ -115,23 +114,16 @@ def _sample(
     return torch.cat(finished)
 
 
-def build_scheduler(request: GenerationRequest, config: Mapping[str, Any]) -> Scheduler:
-    """The sampler that the request names, for a model of this scheduler configuration, with the options it obeys."""
-    config = dict(config)
-    if request.prediction_type:
-        config["prediction_type"] = request.prediction_type
-    if request.zero_terminal_snr:
-        config["rescale_betas_zero_snr"] = True
-    options: dict[str, Any] = {
-        "eta": None if request.eta == OWN_ETA else request.eta,
-        "s_churn": request.s_churn,
-        "s_tmin": request.s_tmin,
-        "s_tmax": request.s_tmax or None,
-        "s_noise": request.s_noise,
-    }
-    obeyed = find_sampler(request.sampler).options
-    options = {name: value for name, value in options.items() if name in obeyed}
-    return build(request.sampler, request.schedule, request.steps, config, **options)
+def build_scheduler(request: GenerationRequest, checkpoint: Checkpoint) -> Scheduler:
+    """The sampler that the request names, along its schedule, for what this checkpoint was trained on."""
+    return build(
+        request.sampler,
+        request.schedule,
+        request.steps,
+        checkpoint.scheduler_config,
+        family=checkpoint.file.family,
+        **{name: getattr(request, name) for name in SAMPLING_OPTIONS},
+    )
 
 
 def first_latents(request: GenerationRequest, scheduler: Scheduler, noise: BatchNoise) -> Tensor:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from webui.domain.samplers import find_sampler
-from webui.domain.schedules import schedule_for
+from webui.domain.samplers import Sampler, find_sampler
+from webui.domain.sampling_options import OWN_ETA, SamplingOptions
+from webui.domain.schedules import run_sigmas, schedule_for
 from webui.engine.schedulers.base import Scheduler
 from webui.engine.schedulers.ddim import DDIMScheduler
 from webui.engine.schedulers.ddpm import DDPMScheduler
@@ -31,6 +32,7 @@ from webui.engine.schedulers.ipndm import IPNDMScheduler, IPNDMVScheduler
 from webui.engine.schedulers.lcm import LCMScheduler
 from webui.engine.schedulers.lms import LMSScheduler
 from webui.engine.schedulers.restart import RestartScheduler
+from webui.engine.schedulers.trained_noise import with_overrides
 from webui.engine.schedulers.unipc import UniPCScheduler
 from webui.errors import InvalidRequest
 
@@ -71,23 +73,43 @@ def build(
     *,
     skip: int | None = None,
     device: str | torch.device | None = None,
+    family: str = "sd1",
     **options: Any,
 ) -> Scheduler:
     """A scheduler with its noise levels set, ready to ``begin``.
 
-    ``sampler`` and ``schedule`` are names or aliases (unknown: ``InvalidRequest``); a sampler with timesteps of its own
-    pays no heed to the schedule. ``config`` is the model's scheduler configuration in diffusers' terms (beta_start,
-    prediction_type, ...); what concerns only diffusers' own classes is passed over. ``skip`` is for a run that
-    starts from a picture, which leaves out so many steps at the start, 0 among them; None is for one that starts from
-    noise. ``options``: eta, s_churn, s_tmin, s_tmax, s_noise.
+    ``sampler`` and ``schedule`` are names or aliases; unknown ones, and a schedule that the sampler does not accept, raise
+    ``InvalidRequest``. ``config`` is the model's scheduler configuration in diffusers' terms (beta_start, prediction_type,
+    ...); what concerns only diffusers' own classes is passed over. ``skip`` is for a run that starts from a picture, which
+    leaves out so many steps at the start, 0 among them; None is for one that starts from noise. ``family`` is the model's.
+    ``options`` are those of ``SamplingOptions``, by name; None stands for a default, and those that this sampler or
+    schedule does not obey do nothing.
 
     For other noise levels call ``set_timesteps(sigmas=...)`` of what is returned.
     """
     if skip is not None and not 0 <= skip < steps:
         raise InvalidRequest(f"Of {steps} steps {skip} cannot be left out.", "steps")
     row = find_sampler(sampler)
+    chosen = SamplingOptions(**{name: value for name, value in options.items() if value is not None})
+    config = with_overrides(config, chosen) | _of_sampler(row, chosen)
     cls = SCHEDULER_CLASSES[row.name]
     known = inspect.signature(cls.__init__).parameters
-    scheduler: Scheduler = cls(**{key: value for key, value in config.items() if key in known} | options)
-    scheduler.set_run(steps, schedule_for(schedule, row), skip, device)
+    scheduler: Scheduler = cls(**{key: value for key, value in config.items() if key in known})
+    resolved = schedule_for(schedule, row)
+    levels = None
+    if resolved is not None:
+        levels = run_sigmas(resolved, row, steps, row.known_levels(scheduler.noise_model), chosen, family)
+    scheduler.set_run(steps, resolved, skip, device, levels)
     return scheduler
+
+
+def _of_sampler(row: Sampler, options: SamplingOptions) -> dict[str, Any]:
+    """What the sampler's class is told of the options that it obeys."""
+    values = {
+        "eta": None if options.eta == OWN_ETA else options.eta,
+        "s_churn": options.s_churn,
+        "s_tmin": options.s_tmin,
+        "s_tmax": options.s_tmax or None,
+        "s_noise": options.s_noise,
+    }
+    return {name: value for name, value in values.items() if name in row.options}

@@ -17,7 +17,7 @@ from torch import Tensor
 from webui.domain.noise_levels import NoiseModel
 from webui.domain.schedules import Schedule
 from webui.engine.schedulers.solver import Solver
-from webui.engine.schedulers.trained_noise import trained_alphas_cumprod, zero_terminal_snr
+from webui.engine.schedulers.trained_noise import trained_alphas_cumprod
 from webui.errors import IncompatibleModel
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
@@ -63,9 +63,9 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             raise IncompatibleModel(
                 f'The model predicts "{prediction_type}"; only {", ".join(PREDICTION_TYPES)} are known.'
             )
-        alphas_cumprod = trained_alphas_cumprod(num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas)
-        if rescale_betas_zero_snr:
-            alphas_cumprod = zero_terminal_snr(alphas_cumprod)
+        alphas_cumprod = trained_alphas_cumprod(
+            num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas, rescale_betas_zero_snr
+        )
         self.noise_model = NoiseModel.from_alphas_cumprod(alphas_cumprod)
         self.alphas_cumprod = torch.tensor(alphas_cumprod, dtype=torch.float32)
         self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1, dtype=torch.float32)

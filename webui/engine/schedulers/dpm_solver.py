@@ -14,6 +14,7 @@ from math import atan, exp, expm1, log, sqrt
 import torch
 from torch import Tensor
 
+from webui.domain.sampler_paths import dpm_fast_orders, dpm_fast_path, dpm_solver_ends
 from webui.engine.schedulers.dpm2 import midpoint_step
 from webui.engine.schedulers.euler import ancestral_step
 from webui.engine.schedulers.sigma_space import SigmaScheduler
@@ -22,16 +23,7 @@ from webui.errors import NumericalFailure
 
 
 class _DPMSolverScheduler(SigmaScheduler, ABC):
-    """Knows where to begin and where to end, and finds its own way between; the run ends above 0, with that noise left.
-
-    As in A1111 the end is the last level above 0. A run of a single step ends at the least noise that was trained.
-    """
-
-    def ends(self, levels: Sequence[float]) -> tuple[float, float]:
-        """(σ_max, σ_min) of the run."""
-        if len(levels) == 2 and levels[1] == 0:
-            return levels[0], min(self.noise_model.sigma_min, levels[0] / 2)
-        return levels[0], levels[-1] or levels[-2]
+    """Knows where to begin and where to end (``dpm_solver_ends``), and finds its own way between."""
 
     def ancestral_step_above(self, sigma_end: float, sigma: float, sigma_next: float) -> tuple[float, float]:
         """(σ_down, σ_up) of the ancestral step, going down to σ_end at most."""
@@ -46,19 +38,12 @@ class DPMFastScheduler(_DPMSolverScheduler):
     """
 
     def path(self, levels: tuple[float, ...]) -> Sequence[float]:
-        sigma_max, sigma_min = self.ends(levels)
-        count = len(self.step_orders())
-        between = (sigma_max * (sigma_min / sigma_max) ** (i / count) for i in range(1, count))
-        return (sigma_max, *between, sigma_min)
-
-    def step_orders(self) -> list[int]:
-        """The order of each step, which is the number of its network calls: 3, 3, ..., and what is left."""
-        calls = self.num_inference_steps
-        return [3] * (calls // 3 - 1) + [2, 1] if calls % 3 == 0 else [3] * (calls // 3) + [calls % 3]
+        return dpm_fast_path(levels, self.noise_model)
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         steps = list(pairwise(levels))
-        for order, (sigma, sigma_next) in zip(self.step_orders()[-len(steps) :], steps, strict=True):
+        orders = dpm_fast_orders(self.num_inference_steps)[-len(steps) :]
+        for order, (sigma, sigma_next) in zip(orders, steps, strict=True):
             denoised = yield x, sigma
             sigma_down, sigma_up = self.ancestral_step_above(levels[-1], sigma, sigma_next)
             if order == 1:
@@ -86,7 +71,7 @@ class DPMAdaptiveScheduler(_DPMSolverScheduler):
     accept_safety = 0.81
 
     def path(self, levels: tuple[float, ...]) -> Sequence[float]:
-        return self.ends(levels)
+        return dpm_solver_ends(levels, self.noise_model)
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         sigma, sigma_end = levels

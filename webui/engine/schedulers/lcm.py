@@ -10,8 +10,11 @@ from math import hypot
 from torch import Tensor
 
 from webui.domain.noise_levels import NoiseModel
+from webui.domain.samplers import find_sampler
 from webui.engine.schedulers.sigma_space import SigmaScheduler
 from webui.engine.schedulers.solver import Algorithm, Noise
+
+LCM = find_sampler("LCM")
 
 
 class LCMScheduler(SigmaScheduler):
@@ -21,17 +24,14 @@ class LCMScheduler(SigmaScheduler):
     over these, and the network is told the nearest of them.
     """
 
-    distilled_steps = 50
     sigma_data, timestep_scaling = 0.5, 10.0
 
     @cached_property
     def schedule_model(self) -> NoiseModel:
-        return self.noise_model.thinned(self.distilled_steps)
+        return LCM.known_levels(self.noise_model)
 
     def level_to_timestep(self, level: float) -> float:
-        known = self.schedule_model
-        stride = len(self.noise_model.levels) // len(known.levels)
-        return float(self.noise_model.t_max - stride * (known.t_max - round(known.sigma_to_t(level))))
+        return LCM.timestep_told(level, self.noise_model)
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         for sigma, sigma_next in pairwise(levels):

@@ -8,6 +8,7 @@ from math import sqrt
 
 from torch import Tensor
 
+from webui.domain.sampler_paths import restart_path
 from webui.engine.schedulers.heun import heun_step
 from webui.engine.schedulers.sigma_space import SigmaScheduler
 from webui.engine.schedulers.solver import Algorithm, Noise
@@ -16,24 +17,13 @@ from webui.engine.schedulers.solver import Algorithm, Noise
 class RestartScheduler(SigmaScheduler):
     """Xu et al., arXiv 2306.14878, algorithm 1, with Heun's method.
 
-    A1111's plan: a run of 20 steps or more spends 9 of them on one more way from about σ = 2 to 0.1, one of 36 or more half
-    of them on two. These runs then go along Karras levels, whatever the schedule; shorter ones are Heun's.
+    Where it goes up again says ``restart_path``; a run of less than 20 steps does not, and is Heun's.
     """
 
     order = 2
-    restart_from, restart_to = 0.1, 2.0
 
     def path(self, levels: tuple[float, ...]) -> Sequence[float]:
-        steps = len(levels) - 1
-        if steps < 20:
-            return levels
-        again, times = (steps // 4, 2) if steps >= 36 else (9, 1)
-        main = (*_karras(levels[0], levels[-2], steps - again * times), 0.0)
-        low = min(range(len(main)), key=lambda i: abs(main[i] - self.restart_from))
-        high = min(range(len(main)), key=lambda i: abs(main[i] - self.restart_to))
-        if high >= low:
-            return main
-        return (*main[: low + 1], *_karras(main[high], main[low], again + 1) * times, *main[low + 1 :])
+        return restart_path(levels, self.noise_model)
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         for sigma, sigma_next in pairwise(levels):
@@ -45,10 +35,3 @@ class RestartScheduler(SigmaScheduler):
 
 
 RHO = 7.0
-
-
-def _karras(high: float, low: float, count: int) -> tuple[float, ...]:
-    """``count`` levels from high to low, both as they are given. Karras et al., arXiv 2206.00364, equation 5."""
-    start, end = high ** (1 / RHO), low ** (1 / RHO)
-    between = ((start + (end - start) * i / (count - 1)) ** RHO for i in range(1, count - 1))
-    return (high, *between, low)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from math import exp, expm1, log1p, sqrt
 
 import torch
 
+from webui.domain.own_timesteps import ddim_timesteps
 from webui.domain.schedules import Schedule
 from webui.engine.schedulers.base import Scheduler
 from webui.engine.schedulers.solver import falling
@@ -54,7 +53,7 @@ class TimestepScheduler(Scheduler):
         if skip is None:
             self._take(whole, device)
         else:
-            entry, *below = self.visited_timesteps(steps)[-max(2, steps - skip) :]
+            entry, *below = ddim_timesteps(steps, self.noise_model.t_max)[-max(2, steps - skip) :]
             if len(below) == 1:  # nothing to do: A1111 returns the noisy picture
                 below = [entry, *below]
             self._take(falling(self.run_below(below), "timesteps"), device, whole, entry)
@@ -70,39 +69,14 @@ class TimestepScheduler(Scheduler):
 
     def run_timesteps(self, steps: int) -> Sequence[float]:
         """The timesteps that a run from noise visits, falling. It makes one call fewer than there are."""
-        return self.visited_timesteps(steps)
+        return ddim_timesteps(steps, self.noise_model.t_max)
 
     def run_below(self, timesteps: Sequence[float]) -> Sequence[float]:
         """The timesteps that a run from a picture visits, given A1111's below the entry."""
         return timesteps
 
-    def visited_timesteps(self, steps: int) -> list[int]:
-        """:meth:`trained_timesteps`, of which there are often not ``steps``, but at least two.
-
-        With 1 step there would be no call, and A1111 returns noise; here it then goes from the last to 1.
-        """
-        visited = self.trained_timesteps(steps)
-        return visited if len(visited) > 1 else [self.noise_model.t_max, *visited]
-
-    def trained_timesteps(self, steps: int) -> list[int]:
-        """Every (1000 // steps)-th timestep from 1 upwards, turned round: 20 steps give 951, 901, ..., 1; 30 give 31."""
-        last = self.noise_model.t_max
-        stride = max(1, (last + 1) // steps)
-        return sorted({min(t + 1, last) for t in range(0, last + 1, stride)}, reverse=True)
-
-    @cached_property
-    def _log_alphas(self) -> tuple[float, ...]:
-        return tuple(-0.5 * log1p(sigma * sigma) for sigma in self.noise_model.levels)
-
-    def log_alpha(self, t: float) -> float:
-        """log α_t, linear between two timesteps. Lu et al., DPM-Solver, arXiv 2206.00927, appendix D.4."""
-        below = min(int(t), self.noise_model.t_max - 1)
-        part = t - below
-        return (1 - part) * self._log_alphas[below] + part * self._log_alphas[below + 1]
-
     def signal_and_noise(self, level: float) -> tuple[float, float]:
-        log_alpha = self.log_alpha(level)
-        return exp(log_alpha), sqrt(-expm1(2 * log_alpha))
+        return self.noise_model.signal_and_noise(level)
 
     def level_to_timestep(self, level: float) -> float:
         return level

@@ -9,6 +9,7 @@ from math import expm1, factorial, log
 import torch
 from torch import Tensor
 
+from webui.domain.own_timesteps import evenly_to_zero, unipc_timesteps
 from webui.engine.schedulers.solver import Algorithm, Noise
 from webui.engine.schedulers.timestep_space import TimestepScheduler
 
@@ -23,12 +24,11 @@ class UniPCScheduler(TimestepScheduler):
     solver_order = 3
 
     def run_timesteps(self, steps: int) -> Sequence[float]:
-        """Evenly spaced from the last to 0, as many as :meth:`trained_timesteps` has and one more, where the run ends."""
-        return _evenly(self.noise_model.t_max, len(self.trained_timesteps(steps)))
+        return unipc_timesteps(steps, self.noise_model.t_max)
 
     def run_below(self, timesteps: Sequence[float]) -> Sequence[float]:
         """Evenly spaced from the first of them to 0, where the run ends, in as many steps as there are."""
-        return _evenly(timesteps[0], len(timesteps))
+        return evenly_to_zero(timesteps[0], len(timesteps))
 
     def log_snr(self, t: float) -> float:
         """λ_t = log(α_t / σ_t)."""
@@ -61,10 +61,6 @@ class UniPCScheduler(TimestepScheduler):
                 x = x - D_k * (a_t * B * rho)
             history.appendleft((t, denoised))
         return x
-
-
-def _evenly(start: float, steps: int) -> Sequence[float]:
-    return [start * (steps - i) / steps for i in range(steps + 1)]
 
 
 def _predictor_weights(r: Sequence[float], B: float) -> list[float]:
