@@ -16,6 +16,8 @@ from torch import Tensor
 
 from webui.domain.noise_levels import NoiseModel
 from webui.domain.schedules import Schedule
+from webui.engine.brownian import BrownianNoise
+from webui.engine.noise import paths_of
 from webui.engine.schedulers.solver import Solver
 from webui.engine.schedulers.trained_noise import trained_alphas_cumprod
 from webui.errors import IncompatibleModel
@@ -78,6 +80,7 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         super()._forget_run()
         self._handed: Tensor | None = None  # the state as step() last gave it away
         self._generator: torch.Generator | list[torch.Generator] | None = None
+        self._brownian: BrownianNoise | None = None
 
     @abstractmethod
     def set_run(
@@ -176,6 +179,9 @@ class Scheduler(Solver, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         if self._noise is not None:
             return self._noise(level_from, level_to)
         shape, device = self._x.shape, self._x.device
+        if self.brownian:
+            self._brownian = self._brownian or paths_of(self._generator, shape, self.whole_levels, device)
+            return self._brownian(level_from, level_to).reshape(shape)
         drawn: Tensor = randn_tensor(shape, generator=self._generator, device=device, dtype=torch.float32)
         return drawn
 
