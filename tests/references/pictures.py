@@ -79,14 +79,15 @@ def draw(sampling: ModuleType, external: ModuleType, model: Model, sampler: str)
     unet = model.checkpoint.unet
 
     class LatentDiffusion(torch.nn.Module):
-        """What k-diffusion's ``CompVisDenoiser`` wraps."""
+        """What k-diffusion's ``CompVisDenoiser`` and ``CompVisVDenoiser`` wrap."""
 
         alphas_cumprod = _alphas_cumprod()
 
         def apply_model(self, x: Tensor, t: Tensor, cond: Tensor) -> Tensor:
             return unet(x, t, encoder_hidden_states=cond, return_dict=False)[0]  # type: ignore[no-any-return]
 
-    wrapped = external.CompVisDenoiser(LatentDiffusion())
+    is_v = model.checkpoint.scheduler_config["prediction_type"] == "v_prediction"
+    wrapped = (external.CompVisVDenoiser if is_v else external.CompVisDenoiser)(LatentDiffusion())
 
     def guided(x: Tensor, sigma: Tensor) -> Tensor:
         with_prompt, without = wrapped(
