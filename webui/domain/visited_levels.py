@@ -11,8 +11,8 @@ from types import MappingProxyType
 from webui.domain.descent import Levels
 from webui.domain.noise_levels import NoiseModel
 from webui.domain.own_timesteps import ddim_timesteps, unipc_timesteps
+from webui.domain.sampler_names import find_sampler_and_schedule
 from webui.domain.sampler_paths import dpm_fast_path, dpm_solver_ends, restart_path
-from webui.domain.samplers import find_sampler
 from webui.domain.sampling_options import SamplingOptions
 from webui.domain.schedules import find_schedule, run_sigmas, schedule_for
 
@@ -49,8 +49,8 @@ def visited_levels(
     ``sampler`` and ``schedule`` are names or aliases. Falling, except where Restart goes up again; of DPM adaptive, which
     finds its steps on the way, only the two ends. What cannot be run raises ``InvalidRequest``.
     """
-    row = find_sampler(sampler)
-    chosen = schedule_for(schedule, row)
+    row, choice = find_sampler_and_schedule(sampler, schedule)
+    chosen = schedule_for(choice.name, row)
     own = TIMESTEPS.get(row.name)
     if own is not None:
         weights = ((t, *model.signal_and_noise(t)) for t in own(steps, model.t_max))

@@ -67,7 +67,7 @@ class DPMAdaptiveScheduler(_DPMSolverScheduler):
     order = 3
     adaptive = True
     rtol, atol = 0.05, 0.0078
-    first_h, least_h = 0.05, 1e-6
+    first_h, least_h = 0.05, 1e-3
     accept_safety = 0.81
 
     def path(self, levels: tuple[float, ...]) -> Sequence[float]:

@@ -55,8 +55,8 @@ class IPNDMScheduler(WeightedTangentsScheduler):
 class IPNDMVScheduler(WeightedTangentsScheduler):
     """The weights follow the lengths of the steps. Source: ComfyUI and Forge, ``sample_ipndm_v``, from zju-pi diff-sampler.
 
-    LMS does it by the exact integral. In the formula of these programs the terms of third and fourth order have slips, which
-    even lengths hide; they are kept, since the pictures that people know by this name are made so.
+    LMS does it by the exact integral. The formula of these programs has slips in its terms of third and fourth order; they
+    are kept, since the pictures that people know by this name are made so.
     """
 
     def weights(self, sigmas: Sequence[float], sigma_next: float) -> Sequence[float]:
@@ -68,13 +68,14 @@ class IPNDMVScheduler(WeightedTangentsScheduler):
         if len(past) > 1:
             h_2 = past[1]
             q_1 = h_1 / h_2
-            factor = (1 - h**2 / (3 * h_1 * (h_1 + h_2))) / 2  # the slip: the product belongs outside of (1 − ...)
+            # a slip: exact is (1 - h / (3 * (h + h_1))) / 2 * h * (h + h_1) / (h_1 * (h_1 + h_2))
+            factor = (1 - h**2 / (3 * h_1 * (h_1 + h_2))) / 2
             terms.append((factor, (1, -1 - q_1, q_1)))
         if len(past) > 2:
             h_3 = past[2]
             q_2 = h_1 * (h_1 + h_2) / (h_2 * (h_2 + h_3))
+            # two slips: exact are "-" between these terms and h_2 / h_3 instead of the last q_1
             factor = (1 - h / (3 * (h + h_1))) / 2 + (1 - h / (2 * (h + h_1))) * h / (6 * (h + h_1 + h_2))
             factor *= h * (h + h_1) * (h + h_1 + h_2) / (h_1 * (h_1 + h_2) * (h_1 + h_2 + h_3))
-            last = -q_2 * q_1  # the slip: h_2 / h_3 is meant, not q_1
-            terms.append((factor, (1, -1 - q_1 - q_2, q_1 + q_2 * (1 + h_2 / h_3), last)))
+            terms.append((factor, (1, -1 - q_1 - q_2, q_1 + q_2 * (1 + h_2 / h_3), -q_2 * q_1)))
         return [sum(factor * form[k] for factor, form in terms if k < len(form)) for k in range(len(sigmas))]

@@ -32,6 +32,3 @@ class RestartScheduler(SigmaScheduler):
             else:
                 x = yield from heun_step(x, sigma, sigma_next)
         return x
-
-
-RHO = 7.0
