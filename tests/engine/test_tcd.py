@@ -8,6 +8,8 @@ import torch
 from references.mixture import posterior_mean
 from references.mixture_run import SCHEDULES, STEPS, drawn, error, fresh, ready, run
 
+from webui.domain.noise_levels import NoiseModel
+from webui.domain.schedules import find_schedule
 from webui.engine.schedulers.euler import EulerScheduler
 from webui.engine.schedulers.tcd import TCDScheduler
 
@@ -20,7 +22,7 @@ SD1 = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear
 def test_is_strategic_stochastic_sampling(steps, schedule, gamma):
     """In the paper's coordinates, x = √ᾱ·x0 + √(1 − ᾱ)·noise."""
     scheduler = ready(TCDScheduler(eta=gamma), steps, schedule)
-    model, numbers = scheduler.noise_model, fresh()
+    model, known, numbers = scheduler.noise_model, scheduler.noise_model.levels[19::20], fresh()
     x = drawn(0) * scheduler.levels[0] / (1 + scheduler.levels[0] ** 2) ** 0.5
     for sigma, sigma_next in pairwise(scheduler.levels):
         t, t_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)  # ᾱ
@@ -29,7 +31,8 @@ def test_is_strategic_stochastic_sampling(steps, schedule, gamma):
             x = clean
             break
         eps = (x - t**0.5 * clean) / (1 - t) ** 0.5
-        timestep_s = int((1 - (0.3 if gamma is None else gamma)) * model.sigma_to_t(sigma_next))
+        nearest = round(NoiseModel(known).sigma_to_t(sigma_next)) * 20 + 19
+        timestep_s = int((1 - (0.3 if gamma is None else gamma)) * nearest)
         s = t_next if gamma == 0 else max(t_next, 1 / (1 + model.levels[timestep_s] ** 2))
         x = s**0.5 * clean + (1 - s) ** 0.5 * eps
         if s > t_next:
@@ -45,7 +48,8 @@ def test_equals_diffusers_on_its_timesteps(steps, eta, prediction_type):
     theirs = diffusers.TCDScheduler(**SD1, prediction_type=prediction_type)
     ours = TCDScheduler(**SD1, prediction_type=prediction_type, eta=eta)
     theirs.set_timesteps(steps)
-    ours.set_timesteps(sigmas=[ours.noise_model.levels[t] for t in [*theirs.timesteps.tolist(), 0]])
+    ours.set_run(steps, find_schedule("Simple"))
+    ours.set_timesteps(sigmas=[*ours.levels[:-1], ours.noise_model.sigma_min])
     assert ours.timesteps.tolist() == theirs.timesteps.tolist()
 
     generators = [torch.Generator().manual_seed(1) for _ in range(2)]
@@ -60,5 +64,8 @@ def test_equals_diffusers_on_its_timesteps(steps, eta, prediction_type):
 
 
 def test_without_noise_it_is_euler():
-    ours, eulers = (run(ready(cls(eta=0.0), 7, "Karras")) for cls in (TCDScheduler, EulerScheduler))
+    schedulers = TCDScheduler(eta=0.0), EulerScheduler()
+    for scheduler in schedulers:
+        scheduler.set_timesteps(sigmas=[9.0, 4.0, 2.0, 1.1, 0.4, 0.1, 0.0])
+    ours, eulers = map(run, schedulers)
     assert error(ours, eulers.double()) < 1e-5

@@ -122,6 +122,8 @@ SAMPLERS: tuple[Sampler, ...] = (  # A1111's, in its order; the first is the def
     ),
     Sampler("Restart", "Karras", calls_per_step=2, ancestral=True, options=("s_noise",)),
     Sampler("DDIM", None, ("ddim_v3",), options=("eta",)),
+    Sampler("DDIM CFG++", None, ("ddim_cfgpp", "ddim_cfg_pp"), options=("eta",)),
+    Sampler("PLMS", None, ("pndm",)),
     Sampler("UniPC", None, ("uni_pc", "uni_pc_bh2", "unipcmultistep")),
     Sampler("LCM", ancestral=True, distilled_steps=50),
     # further ones
@@ -130,6 +132,34 @@ SAMPLERS: tuple[Sampler, ...] = (  # A1111's, in its order; the first is the def
     Sampler("IPNDM_V"),
     Sampler("DEIS", aliases=("deismultistep",)),
     Sampler("DDPM", ancestral=True),
+    Sampler("TCD", "Simple", ancestral=True, distilled_steps=50, options=ANCESTRAL),
+    Sampler("SA-Solver", "Karras", ("sa solver", "sa_solver", "sasolver"), ancestral=True, options=ANCESTRAL),
+    Sampler("ER SDE", "Karras", ("er-sde", "er_sde"), ancestral=True, options=("s_noise",)),
+    Sampler("Res Multistep", "Karras", ("res_multistep",)),
+    Sampler(
+        "Res Multistep a",
+        "Karras",
+        ("res_multistep_ancestral", "res multistep ancestral"),
+        ancestral=True,
+        options=ANCESTRAL,
+    ),
+    Sampler("Gradient Estimation", "Exponential", ("gradient_estimation",)),
+    Sampler("Euler CFG++", aliases=("euler_cfg_pp",)),
+    Sampler(
+        "Euler a CFG++",
+        aliases=("euler_ancestral_cfg_pp", "euler_a_cfg_pp", "euler ancestral cfg++"),
+        ancestral=True,
+        options=ANCESTRAL,
+    ),
+    Sampler("DPM++ 2M CFG++", "Karras", ("dpmpp_2m_cfg_pp",)),
+    Sampler(
+        "DPM++ 2S a CFG++",
+        "Karras",
+        ("dpmpp_2s_ancestral_cfg_pp", "dpmpp_2s_a_cfg_pp", "dpm++ 2s ancestral cfg++"),
+        calls_per_step=2,
+        ancestral=True,
+        options=ANCESTRAL,
+    ),
 )
 
 _BY_NAME = {name.casefold(): row for row in SAMPLERS for name in (row.name, *row.aliases)}

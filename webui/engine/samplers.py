@@ -9,10 +9,18 @@ from typing import Any
 
 import torch
 
-from webui.domain.samplers import Sampler, find_sampler
+from webui.domain.sampler_names import find_sampler_and_schedule
+from webui.domain.samplers import Sampler
 from webui.domain.sampling_options import OWN_ETA, SamplingOptions
 from webui.domain.schedules import run_sigmas, schedule_for
 from webui.engine.schedulers.base import Scheduler
+from webui.engine.schedulers.cfgpp import (
+    DDIMCFGppScheduler,
+    DPMpp2MCFGppScheduler,
+    DPMpp2SAncestralCFGppScheduler,
+    EulerAncestralCFGppScheduler,
+    EulerCFGppScheduler,
+)
 from webui.engine.schedulers.ddim import DDIMScheduler
 from webui.engine.schedulers.ddpm import DDPMScheduler
 from webui.engine.schedulers.deis import DEISScheduler
@@ -25,13 +33,19 @@ from webui.engine.schedulers.dpmpp_multistep_sde import (
     DPMpp3MSDEScheduler,
 )
 from webui.engine.schedulers.dpmpp_singlestep import DPMpp2SAncestralScheduler, DPMppSDEScheduler
+from webui.engine.schedulers.er_sde import ERSDEScheduler
 from webui.engine.schedulers.euler import EulerAncestralScheduler, EulerScheduler
+from webui.engine.schedulers.gradient_estimation import GradientEstimationScheduler
 from webui.engine.schedulers.heun import HeunScheduler
 from webui.engine.schedulers.heunpp2 import HeunPP2Scheduler
 from webui.engine.schedulers.ipndm import IPNDMScheduler, IPNDMVScheduler
 from webui.engine.schedulers.lcm import LCMScheduler
 from webui.engine.schedulers.lms import LMSScheduler
+from webui.engine.schedulers.plms import PLMSScheduler
+from webui.engine.schedulers.res_multistep import RESMultistepAncestralScheduler, RESMultistepScheduler
 from webui.engine.schedulers.restart import RestartScheduler
+from webui.engine.schedulers.sa_solver import SASolverScheduler
+from webui.engine.schedulers.tcd import TCDScheduler
 from webui.engine.schedulers.trained_noise import with_overrides
 from webui.engine.schedulers.unipc import UniPCScheduler
 from webui.errors import InvalidRequest
@@ -54,6 +68,8 @@ SCHEDULER_CLASSES: Mapping[str, type[Scheduler]] = MappingProxyType(
         "DPM adaptive": DPMAdaptiveScheduler,
         "Restart": RestartScheduler,
         "DDIM": DDIMScheduler,
+        "DDIM CFG++": DDIMCFGppScheduler,
+        "PLMS": PLMSScheduler,
         "UniPC": UniPCScheduler,
         "LCM": LCMScheduler,
         "HeunPP2": HeunPP2Scheduler,
@@ -61,6 +77,16 @@ SCHEDULER_CLASSES: Mapping[str, type[Scheduler]] = MappingProxyType(
         "IPNDM_V": IPNDMVScheduler,
         "DEIS": DEISScheduler,
         "DDPM": DDPMScheduler,
+        "TCD": TCDScheduler,
+        "SA-Solver": SASolverScheduler,
+        "ER SDE": ERSDEScheduler,
+        "Res Multistep": RESMultistepScheduler,
+        "Res Multistep a": RESMultistepAncestralScheduler,
+        "Gradient Estimation": GradientEstimationScheduler,
+        "Euler CFG++": EulerCFGppScheduler,
+        "Euler a CFG++": EulerAncestralCFGppScheduler,
+        "DPM++ 2M CFG++": DPMpp2MCFGppScheduler,
+        "DPM++ 2S a CFG++": DPMpp2SAncestralCFGppScheduler,
     }
 )
 
@@ -89,13 +115,13 @@ def build(
     """
     if skip is not None and not 0 <= skip < steps:
         raise InvalidRequest(f"Of {steps} steps {skip} cannot be left out.", "steps")
-    row = find_sampler(sampler)
+    row, choice = find_sampler_and_schedule(sampler, schedule)
     chosen = SamplingOptions(**{name: value for name, value in options.items() if value is not None})
     config = with_overrides(config, chosen) | _of_sampler(row, chosen)
     cls = SCHEDULER_CLASSES[row.name]
     known = inspect.signature(cls.__init__).parameters
     scheduler: Scheduler = cls(**{key: value for key, value in config.items() if key in known})
-    resolved = schedule_for(schedule, row)
+    resolved = schedule_for(choice.name, row)
     levels = None
     if resolved is not None:
         levels = run_sigmas(resolved, row, steps, row.known_levels(scheduler.noise_model), chosen, family)

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 from math import hypot
 
 from torch import Tensor
 
-from webui.domain.noise_levels import NoiseModel
 from webui.domain.samplers import find_sampler
-from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.engine.schedulers.distilled import DistilledScheduler
 from webui.engine.schedulers.solver import Algorithm, Noise
 
-LCM = find_sampler("LCM")
 
+class LCMScheduler(DistilledScheduler):
+    """Latent consistency models: Luo et al., arXiv 2310.04378, algorithm 3. Source: A1111's ``sample_lcm``."""
 
-class LCMScheduler(SigmaScheduler):
-    """Latent consistency models: Luo et al., arXiv 2310.04378, algorithm 3. Source: A1111's ``sample_lcm``.
-
-    Such a network is distilled from runs of 50 steps and knows only their timesteps: 999, 979, ..., 19. Schedules are laid
-    over these, and the network is told the nearest of them.
-    """
-
+    sampler = find_sampler("LCM")
     sigma_data, timestep_scaling = 0.5, 10.0
-
-    @cached_property
-    def schedule_model(self) -> NoiseModel:
-        return LCM.known_levels(self.noise_model)
-
-    def level_to_timestep(self, level: float) -> float:
-        return LCM.timestep_told(level, self.noise_model)
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
         for sigma, sigma_next in pairwise(levels):

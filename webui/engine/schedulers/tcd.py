@@ -8,16 +8,18 @@ from math import floor, sqrt
 
 from torch import Tensor
 
-from webui.engine.schedulers.sigma_space import SigmaScheduler
+from webui.domain.samplers import find_sampler
+from webui.engine.schedulers.distilled import DistilledScheduler
 from webui.engine.schedulers.solver import Algorithm, Noise
 
 
-class TCDScheduler(SigmaScheduler):
+class TCDScheduler(DistilledScheduler):
     """Strategic stochastic sampling. Zheng et al., arXiv 2402.19159. eta is the paper's γ: 0 is Euler, 1 all but LCM.
 
-    In sigma space, so that any schedule will do; the same steps as diffusers' ``TCDScheduler`` on the same timesteps.
+    In sigma space, so that any schedule will do; along "Simple" the same as diffusers' ``TCDScheduler``.
     """
 
+    sampler = find_sampler("TCD")
     default_eta = 0.3
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
@@ -32,7 +34,7 @@ class TCDScheduler(SigmaScheduler):
         return x
 
     def target(self, sigma_next: float) -> float:
-        """σ at timestep (1 − γ)·t_next, a whole one, as the distillation knew them; without noise the next level itself."""
+        """σ at timestep (1 − γ)·t_next, rounded down to a whole one; without noise the next level itself."""
         if self.eta == 0:
             return sigma_next
         s = floor((1 - self.eta) * self.level_to_timestep(sigma_next))
