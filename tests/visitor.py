@@ -32,7 +32,7 @@ class Visitor:
     # the form
 
     def field(self, name: str) -> Locator:
-        return self.page.locator(f"#{name} textarea, #{name} .number-field, #{name}.choice input")
+        return self.page.locator(f"#{name} textarea, #{name} .number-field, #{name}.choice input, #{name}.flag input")
 
     def value(self, name: str) -> str:
         return self.field(name).input_value()
@@ -40,6 +40,10 @@ class Visitor:
     def fill(self, **values: Any) -> Visitor:
         for name, value in values.items():
             self.field(name).fill(str(value))
+        return self
+
+    def open(self, accordion: str) -> Visitor:
+        self.page.get_by_role("button", name=accordion).click()
         return self
 
     def choose(self, name: str, choice: str) -> Visitor:

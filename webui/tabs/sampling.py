@@ -79,13 +79,13 @@ def rules() -> dict[str, Any]:
     ``groups``: element -> options; a heading without options is hidden too.
     """
     by_samplers = {option for row in SAMPLERS for option in row.options}
-    by_schedules = {option for row in SCHEDULES for option in getattr(row, "options", ())}
+    by_schedules = {option for row in SCHEDULES for option in row.options}
     return {
         "accordion": [name for names in GROUPS.values() for name in names],
         "options": {name: PARAMETERS[name].default for name in SAMPLING_OPTIONS},
         "always": [name for name in SAMPLING_OPTIONS if name not in by_samplers | by_schedules],
         "samplers": {row.name: {"options": row.options, "automatic": row.default_schedule} for row in SAMPLERS},
-        "schedules": {row.name: getattr(row, "options", ()) for row in SCHEDULES},
+        "schedules": {row.name: row.options for row in SCHEDULES},
         "groups": {f"option-group-{number}": names for number, names in enumerate(GROUPS.values())},
     }
 

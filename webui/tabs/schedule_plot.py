@@ -11,10 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from webui.domain.noise_levels import NoiseModel, scaled_linear_alphas_cumprod
 from webui.domain.request import PARAMETERS, GenerationRequest
 from webui.domain.samplers import find_sampler
-from webui.domain.schedules import find_schedule, schedule_for
 from webui.errors import WebUIError
 from webui.runtime import Runtime
 from webui.tabs.components import typed
@@ -38,10 +36,11 @@ _WIDTH, _HEIGHT = 260, 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 228, 8, 104  # the area of the curves
 _DOTTED = 40  # with more steps the dots would run together
 _SIGMA_RANGE = (0.02, 20.0)  # shown at least, so that schedules can be compared at sight
+_LEAST_SIGMA = 1e-3  # what is typed in may be as small as one likes; it is drawn at the bottom
 _T_MAX = 999.0
 
 Visited = Sequence[tuple[float, float]]
-"""(sigma, timestep) of each step, falling; a closing sigma of 0 is where the run ends and no step."""
+"""(sigma, timestep) at the beginning of each step and, last, where the run ends: mostly at 0, which is no step."""
 
 
 def plotted(runtime: Runtime, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,18 +52,19 @@ def plotted(runtime: Runtime, asked: Mapping[str, Any]) -> dict[str, Any]:
     try:
         request = GenerationRequest(**{name: typed(PARAMETERS[name], asked[name]) for name in PLOTTED if name in asked})
         sampler = find_sampler(request.sampler)
-        visited = _visited(request)
+        visited = runtime.visited_levels(request)
     except WebUIError as error:
         return {"problem": str(error)}
     if sampler.adaptive:
-        return {"summary": f"{sampler.name} chooses its own steps; the number of steps has no effect."}
+        (start, _), (end, _) = visited[0], visited[-1]
+        return {"summary": f"{sampler.name} chooses its own steps, from σ {start:.3g} to {end:.2g}."}
     return {"svg": draw(visited), "summary": summary(visited), "numbers": numbers(visited)}
 
 
 def draw(visited: Visited) -> str:
     """The plot as an ``<svg>``: noise level (logarithmic, left axis) and timestep (right axis) over the steps."""
-    steps = [(sigma, t) for sigma, t in visited if sigma > 0]
-    low = min(_SIGMA_RANGE[0], *(sigma for sigma, _ in steps))
+    steps = visited[:-1]
+    low = max(_LEAST_SIGMA, min(_SIGMA_RANGE[0], *(sigma for sigma, _ in steps)))
     high = max(_SIGMA_RANGE[1], *(sigma for sigma, _ in steps))
     t_max = max(_T_MAX, *(t for _, t in steps))
 
@@ -72,7 +72,7 @@ def draw(visited: Visited) -> str:
         return _LEFT + 5 + (_RIGHT - _LEFT - 10) * (step / (len(steps) - 1) if len(steps) > 1 else 0.5)
 
     def y_of_sigma(sigma: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * math.log(sigma / low) / math.log(high / low)
+        return _BOTTOM - (_BOTTOM - _TOP) * math.log(max(sigma, low) / low) / math.log(high / low)
 
     def y_of_t(t: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * t / t_max
@@ -98,14 +98,15 @@ def draw(visited: Visited) -> str:
 
 
 def summary(visited: Visited) -> str:
-    """What the plot shows, in a sentence: how many of the steps are spent on details.
+    """What the plot shows, in words: how many of the steps are spent on details, and whether noise is left in the picture.
 
     >>> summary([(14.6, 999), (3.1, 700), (0.65, 350), (0.14, 90), (0.0, 0)])
     '2 of 4 steps below σ 1: details'
     """
-    steps = [sigma for sigma, _ in visited if sigma > 0]
-    few = sum(sigma < 1 for sigma in steps)
-    return f"{few} of {len(steps)} {'step' if len(steps) == 1 else 'steps'} below σ 1: details"
+    steps, (end, _) = visited[:-1], visited[-1]
+    few = sum(sigma < 1 for sigma, _ in steps)
+    left = f". Leaves σ {end:.2g}" if end > 0 else ""
+    return f"{few} of {len(steps)} {'step' if len(steps) == 1 else 'steps'} below σ 1: details{left}"
 
 
 def numbers(visited: Visited) -> list[str]:
@@ -114,7 +115,7 @@ def numbers(visited: Visited) -> list[str]:
     >>> numbers([(14.6146, 999.0), (0.02917, 0.0), (0.0, 0.0)])
     ['Step 1 of 2: σ 14.61, timestep 999', 'Step 2 of 2: σ 0.02917, timestep 0']
     """
-    steps = [(sigma, t) for sigma, t in visited if sigma > 0]
+    steps = visited[:-1]
     return [
         f"Step {step} of {len(steps)}: σ {sigma:.4g}, timestep {t:.4g}"
         for step, (sigma, t) in enumerate(steps, start=1)
@@ -142,9 +143,3 @@ def _curve(of: str, points: Sequence[tuple[float, float]]) -> str:
 
 def _text(of: str, x: float, y: float, anchor: str, text: str) -> str:
     return f'<text class="{of}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
-
-
-def _visited(request: GenerationRequest) -> Visited:
-    model = NoiseModel.from_alphas_cumprod(scaled_linear_alphas_cumprod())
-    schedule = schedule_for(request.schedule, find_sampler(request.sampler)) or find_schedule("Uniform")
-    return [(sigma, model.sigma_to_t(sigma)) for sigma in schedule.sigmas(request.steps, model)]

@@ -25,12 +25,14 @@ lucid.schedulePlot = (form, names, element, server) => {
     const last = told.numbers.length - 1;
     const attributes = {role: "slider", tabindex: 0, "aria-label": "Noise levels of the schedule", "aria-valuemin": 1, "aria-valuemax": last + 1};
     for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-    svg.addEventListener("pointermove", (event) => {
+    const follow = (event) => {
       const x = new DOMPoint(event.clientX, 0).matrixTransform(svg.getScreenCTM().inverse()).x;
       const distance = (step) => Math.abs(points[step].x - x);
       point(told.numbers.reduce((nearest, _, step) => (distance(step) < distance(nearest) ? step : nearest), 0));
-    });
-    svg.addEventListener("pointerleave", () => point(null));
+    };
+    svg.addEventListener("pointermove", follow);
+    svg.addEventListener("pointerdown", follow);
+    svg.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") point(null); }); // a finger leaves at once
     svg.addEventListener("blur", () => point(null));
     svg.addEventListener("keydown", (event) => {
       const to = {ArrowRight: (at ?? -1) + 1, ArrowLeft: (at ?? 1) - 1, Home: 0, End: last}[event.key];
@@ -106,7 +108,7 @@ lucid.samplingOptions = (form, rules) => {
     const header = document.querySelector("#sampling-options .label-wrap > span");
     if (header && badge.parentElement !== header) header.append(badge);
     badge.hidden = changed.length === 0;
-    badge.textContent = `${changed.length} changed`;
+    badge.textContent = changed.length ? `${changed.length} changed` : "";
   };
   document.addEventListener("lucid:form", follow);
   follow();
