@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webui.domain.comfyui_graph import read_graph
 from webui.domain.foreign_infotext import read_chunks
-from webui.domain.infotext import ParsedInfotext
+from webui.domain.infotext import ParsedInfotext, to_request
 
 Nodes = dict[str, dict[str, Any]]
 
@@ -74,6 +74,7 @@ def test_the_default_graph() -> None:
         "VAE": "vae-ft-mse",
         "Clip skip": "2",
         "RNG": "CPU",
+        "SGM noise multiplier": "True",
     }
 
 
@@ -155,7 +156,76 @@ def test_a_sampler_in_parts() -> None:
         "Seed": "5",
         "Size": "640x640",
     }
-    assert dict(parsed.fields) == {**expected, "Model": "flow", "RNG": "CPU"}
+    assert dict(parsed.fields) == {**expected, "Model": "flow", "RNG": "CPU", "SGM noise multiplier": "True"}
+
+
+def parts(sampler: dict[str, Any], sigmas: dict[str, Any], model: dict[str, Any]) -> Nodes:
+    inputs = {"noise_seed": 5, "cfg": 7, "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}
+    links = {"model": ["70", 0], "sampler": ["71", 0], "sigmas": ["72", 0]}
+    return {**DEFAULT, "3": node("SamplerCustom", **inputs, **links), "70": model, "71": sampler, "72": sigmas}
+
+
+PLAIN_SAMPLER = node("KSamplerSelect", sampler_name="euler_ancestral")
+PLAIN_SIGMAS = node("KarrasScheduler", steps=12, sigma_max=14.614642, sigma_min=0.0291675, rho=7.0)
+PLAIN_MODEL = node("Reroute", model=["10", 0])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ((PLAIN_SAMPLER, PLAIN_SIGMAS, PLAIN_MODEL), {"schedule": "Karras", "rho": 7.0, "sgm_noise_multiplier": True}),
+        (
+            (node("SamplerEulerAncestral", eta=0.5, s_noise=1.01), PLAIN_SIGMAS, PLAIN_MODEL),
+            {"sampler": "Euler a", "eta": 0.5, "s_noise": 1.01},
+        ),
+        (
+            (node("SamplerDPMPP_2M_SDE", solver_type="heun", eta=1.0, s_noise=1.0), PLAIN_SIGMAS, PLAIN_MODEL),
+            {"sampler": "DPM++ 2M SDE Heun", "eta": -1.0, "s_noise": 1.0},
+        ),
+        (
+            (
+                PLAIN_SAMPLER,
+                node("PolyexponentialScheduler", steps=12, sigma_max=10.0, sigma_min=0.1, rho=2.0),
+                PLAIN_MODEL,
+            ),
+            {
+                "schedule": "Polyexponential",
+                "sigma_max": 10.0,
+                "sigma_min": 0.1,
+                "rho": 2.0,
+                "sgm_noise_multiplier": False,
+            },
+        ),
+        (
+            (PLAIN_SAMPLER, node("BetaSamplingScheduler", steps=12, alpha=0.5, beta=0.7), PLAIN_MODEL),
+            {"schedule": "Beta (ComfyUI)", "beta_alpha": 0.5, "beta_beta": 0.7, "steps": 12},
+        ),
+        (
+            (PLAIN_SAMPLER, node("AlignYourStepsScheduler", model_type="SD1", steps=10, denoise=1.0), PLAIN_MODEL),
+            {"schedule": "Align Your Steps", "discard_penultimate": True},
+        ),
+        (
+            (PLAIN_SAMPLER, node("ManualSigmas", sigmas="14.6, 3, 1, 0"), PLAIN_MODEL),
+            {"schedule": "Custom", "custom_sigmas": "14.6, 3, 1, 0"},
+        ),
+        (
+            (PLAIN_SAMPLER, PLAIN_SIGMAS, node("RescaleCFG", multiplier=0.7, model=["10", 0])),
+            {"cfg_rescale": 0.7, "checkpoint": "v1-5-pruned"},
+        ),
+        (
+            (
+                PLAIN_SAMPLER,
+                PLAIN_SIGMAS,
+                node("ModelSamplingDiscrete", sampling="v_prediction", zsnr=True, model=["10", 0]),
+            ),
+            {"zero_terminal_snr": True, "prediction_type": "v_prediction"},
+        ),
+    ],
+)
+def test_nodes_that_replace_a_part_of_the_sampler(nodes: tuple[Any, ...], expected: dict[str, Any]) -> None:
+    request, _, remarks = to_request(summary(parts(*nodes)))
+    assert {name: getattr(request, name) for name in expected} == expected
+    assert remarks == ()
 
 
 def test_a_loader_with_prompts_and_a_node_with_several_loras() -> None:

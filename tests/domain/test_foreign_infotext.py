@@ -107,6 +107,7 @@ ROW = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Versio
                 "Model": "dream",
                 "Clip skip": "2",
                 "RNG": "CPU",
+                "SGM noise multiplier": "True",
                 "Version": "SwarmUI 0.9.3.1",
             },
         ),
@@ -126,6 +127,7 @@ ROW = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Versio
                 "Model": "juggernautXL_v8Rundiffusion",
                 "Clip skip": "2",
                 "RNG": "CPU",
+                "SGM noise multiplier": "True",
                 "Sharpness": "2",
                 "ADM Guidance": "(1.5, 0.8, 0.3)",
                 "Performance": "Speed",
@@ -216,6 +218,20 @@ def test_the_same_records_elsewhere() -> None:
         "Clip Skip": "True",
     }
     assert read_chunks(labels) == read_chunks({"UserComment": easy})
+
+
+def test_sampling_options_of_other_programs() -> None:
+    swarm = {**SWARM["sui_image_params"], "samplersigmamax": "10", "samplersigmamin": 0.1, "samplerrho": 3}
+    swarm["rescalecfgmultiplier"] = 0.7
+    parsed = read_chunks({"parameters": json.dumps({"sui_image_params": swarm})})
+    assert parsed is not None and "SGM noise multiplier" not in parsed.fields
+    request, _, remarks = to_request(parsed)
+    assert (request.sigma_min, request.sigma_max, request.rho, request.cfg_rescale) == (0.1, 10.0, 3.0, 0.7)
+    assert remarks == ()
+    invoke = read_chunks({"invokeai_metadata": json.dumps({**INVOKEAI_3, "cfg_rescale_multiplier": 0.5})})
+    assert invoke is not None and to_request(invoke)[0].cfg_rescale == 0.5
+    novelai = read_chunks({**NOVELAI, "Comment": json.dumps({"uc": "", "steps": 28, "cfg_rescale": 0.2})})
+    assert novelai is not None and novelai.fields["CFG rescale"] == "0.2"
 
 
 def test_fooocus_in_the_grammar_of_a1111() -> None:

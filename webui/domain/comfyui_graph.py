@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webui.domain.comfyui_sampling import sampling_fields
 from webui.domain.foreign_names import (
     file_stem,
     load_object,
     lora_tag,
     mapping,
-    sampler_and_schedule,
+    plain_text,
     size,
     summary,
     with_tags,
 )
 from webui.domain.infotext_grammar import ParsedInfotext
 
-Graph = Mapping[str, Mapping[str, Any]]  # node id -> inputs
+Graph = Mapping[str, Mapping[str, Any]]  # node id -> inputs, and its class as KIND
+KIND = "class_type"
 
 _MAX_SAMPLERS = 32  # a graph of thousands would only be made to keep us busy
 _MAX_HOPS = 100
@@ -36,9 +38,9 @@ _NO_CONDITIONING = ("clip", "clip_vision", "vae", "model", "control_net", "image
 def read_graph(text: str | None) -> Graph | None:
     """The graph that the text holds, or None if it holds none."""
     found = load_object(text)
-    if not found or not all(isinstance(node, Mapping) and "class_type" in node for node in found.values()):
+    if not found or not all(isinstance(node, Mapping) and KIND in node for node in found.values()):
         return None
-    return {name: mapping(node.get("inputs")) for name, node in found.items()}
+    return {name: {**mapping(node.get("inputs")), KIND: node[KIND]} for name, node in found.items()}
 
 
 def summarise(graph: Graph) -> ParsedInfotext | None:
@@ -57,6 +59,10 @@ def summarise(graph: Graph) -> ParsedInfotext | None:
         inputs = (node.get(name) for node in nodes for name in names)
         return next((value for value in inputs if _link(graph, value)), None)
 
+    def above(name: str) -> Any:
+        through = (graph[node] for node in _upstream(graph, connection("model")))
+        return next((node[name] for node in through if name in node), None)
+
     checkpoint, tags = _models(graph, connection("model"))
     positive = _texts(graph, connection("positive", "conditioning"), "positive")
     negative = _texts(graph, connection("negative"), "negative")
@@ -71,7 +77,7 @@ def summarise(graph: Graph) -> ParsedInfotext | None:
         negative,
         {
             "Steps": find("steps"),
-            **sampler_and_schedule(find("sampler_name"), find("scheduler")),
+            **sampling_fields(tuple(plain_text(node[KIND]) for node in nodes), find, above),
             "CFG scale": find("cfg"),
             "Seed": find("seed", "noise_seed"),
             "Size": next((text for pair in sizes if (text := size(*pair))), None),

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from webui.domain.comfyui_graph import read_graph, summarise
+from webui.domain.comfyui_sampling import begins_as_comfyui
 from webui.domain.foreign_invokeai import invokeai, invokeai_1, invokeai_2
 from webui.domain.foreign_names import (
     Chunks,
@@ -64,17 +65,25 @@ def swarmui(chunks: Chunks) -> ParsedInfotext | None:
     names, weights = (_listed(values.get(key)) for key in ("loras", "loraweights"))
     tags = [lora_tag(name, *weights[at : at + 1]) for at, name in enumerate(names)]
     layer = whole_number(values.get("clipstopatlayer"))
+    named = sampler_and_schedule(
+        values.get("sampler") or values.get("comfyuisampler") or values.get("autowebuisampler"),
+        values.get("scheduler") or values.get("comfyuischeduler"),
+    )
     return summary(
         "SwarmUI",
         with_tags(values.get("prompt"), tags),
         values.get("negativeprompt"),
         {
             "Steps": values.get("steps"),
-            **sampler_and_schedule(
-                values.get("sampler") or values.get("comfyuisampler") or values.get("autowebuisampler"),
-                values.get("scheduler") or values.get("comfyuischeduler"),
+            **named,
+            **begins_as_comfyui(
+                named["Schedule type"], values.get("initimagecreativity"), values.get("samplersigmamax")
             ),
+            "Schedule min sigma": values.get("samplersigmamin"),
+            "Schedule max sigma": values.get("samplersigmamax"),
+            "Schedule rho": values.get("samplerrho"),
             "CFG scale": values.get("cfgscale"),
+            "CFG rescale": values.get("rescalecfgmultiplier"),
             "Seed": values.get("seed"),
             "Size": size(values.get("width"), values.get("height")),
             "Model": file_stem(values.get("model")),
@@ -100,11 +109,13 @@ def fooocus(chunks: Chunks) -> ParsedInfotext | None:
         if parsed.source == "Fooocus":
             fields = dict(parsed.fields)
             named = sampler_and_schedule(fields.get("Sampler"), fields.pop("Scheduler", None))
+            named |= {**begins_as_comfyui(named["Schedule type"]), "RNG": "CPU"}
             return replace(parsed, fields=fields | {key: value for key, value in named.items() if value})
     return None
 
 
 def _fooocus_json(values: Mapping[str, Any]) -> ParsedInfotext:
+    named = sampler_and_schedule(values.get("sampler"), values.get("scheduler"))
     sides = re.findall(r"\d+", plain_text(values.get("resolution")))
     width, height = sides if len(sides) == 2 else (values.get("width"), values.get("height"))
     loras = [lora_tag(*entry[:2]) for entry in items(values.get("loras")) if isinstance(entry, list) and entry]
@@ -114,7 +125,8 @@ def _fooocus_json(values: Mapping[str, Any]) -> ParsedInfotext:
         values.get("negative_prompt"),
         {
             "Steps": values.get("steps"),
-            **sampler_and_schedule(values.get("sampler"), values.get("scheduler")),
+            **named,
+            **begins_as_comfyui(named["Schedule type"]),
             "CFG scale": values.get("guidance_scale", values.get("cfg")),
             "Seed": values.get("seed"),
             "Size": size(width, height),
@@ -154,6 +166,7 @@ def novelai(chunks: Chunks) -> ParsedInfotext | None:
             "Steps": values.get("steps"),
             **sampler_and_schedule(values.get("sampler"), values.get("noise_schedule")),
             "CFG scale": values.get("scale"),
+            "CFG rescale": values.get("cfg_rescale") or None,
             "Seed": values.get("seed"),
             "Size": size(values.get("width"), values.get("height")),
             "Denoising strength": values.get("strength") if values.get("request_type") == "Img2ImgRequest" else None,
