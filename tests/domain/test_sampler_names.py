@@ -26,6 +26,8 @@ A1111 = {  # the names of 1.10, in its order, and their short ones
     "DPM adaptive": "k_dpm_ad",
     "Restart": "restart",
     "DDIM": "ddim",
+    "DDIM CFG++": "ddim_cfgpp",
+    "PLMS": "plms",
     "UniPC": "unipc",
     "LCM": "k_lcm",
 }
@@ -65,6 +67,15 @@ COMFYUI = {
     "ddim": "DDIM",
     "uni_pc": "UniPC",
     "uni_pc_bh2": "UniPC",
+    "euler_cfg_pp": "Euler CFG++",
+    "euler_ancestral_cfg_pp": "Euler a CFG++",
+    "dpmpp_2m_cfg_pp": "DPM++ 2M CFG++",
+    "dpmpp_2s_ancestral_cfg_pp": "DPM++ 2S a CFG++",
+    "res_multistep": "Res Multistep",
+    "res_multistep_ancestral": "Res Multistep a",
+    "gradient_estimation": "Gradient Estimation",
+    "er_sde": "ER SDE",
+    "sa_solver": "SA-Solver",
 }
 INVOKEAI = {
     "ddim": ("DDIM", None),
@@ -88,6 +99,9 @@ INVOKEAI = {
     "dpmpp_sde_k": ("DPM++ SDE", "Karras"),
     "unipc_k": ("UniPC", "Karras"),
     "lcm": ("LCM", None),
+    "pndm": ("PLMS", None),
+    "er_sde": ("ER SDE", None),
+    "tcd": ("TCD", None),
 }
 DIFFUSERS = {
     "DPMSolverMultistepScheduler": "DPM++ 2M",
@@ -105,13 +119,15 @@ DIFFUSERS = {
     "IPNDMScheduler": "IPNDM",
     "LCMScheduler": "LCM",
     "UniPCMultistepScheduler": "UniPC",
+    "PNDMScheduler": "PLMS",
+    "TCDScheduler": "TCD",
+    "SASolverScheduler": "SA-Solver",
 }
 
 
 def test_the_dropdown_begins_with_a1111s_samplers_in_its_order() -> None:
     names = [row.name for row in SAMPLERS]
-    there = [name for name in A1111 if name in names]
-    assert names[: len(there)] == there
+    assert names[: len(A1111)] == list(A1111)
 
 
 @pytest.mark.parametrize(("name", "alias"), A1111.items())
