@@ -95,13 +95,6 @@ def test_latents_changed_between_steps_are_taken_up(in_place):
     assert (drawn - untouched).abs().max() > 0.1
 
 
-@each
-def test_every_scheduler_draws_in_a_pipeline(cls):
-    latents = draw(pipeline(cls(**SD1)), steps=5)
-    assert latents.isfinite().all()
-    assert 0.1 < latents.std() < 30
-
-
 def test_a_pipeline_in_half_precision_gets_its_own_precision_back():
     half = draw(pipeline(DPMpp2MScheduler(**SD1), dtype=torch.bfloat16), steps=3)
     assert half.dtype == torch.bfloat16
