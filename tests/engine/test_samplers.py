@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from webui.domain.samplers import SAMPLERS
-from webui.domain.schedules import SCHEDULES
 from webui.engine.samplers import SCHEDULER_CLASSES, build
 from webui.engine.schedulers.timestep_space import TimestepScheduler
 from webui.errors import InvalidRequest
@@ -16,13 +15,6 @@ SD1 = {
     "steps_offset": 1,
     "clip_sample": False,
 }
-CASES = [
-    pytest.param(row, schedule.name, steps, id=f"{row.name}-{schedule.name}-{steps}")
-    for row in SAMPLERS
-    for schedule in SCHEDULES
-    if row.accepts(schedule.name) and schedule.name != "Custom"
-    for steps in (1, 2, 3, 7, 20)
-]
 each = pytest.mark.parametrize("row", SAMPLERS, ids=lambda row: row.name)
 
 
@@ -71,16 +63,16 @@ def announced(row, steps):
     return sum(max(1, min(row.calls_per_step, left)) for left in range(steps, 0, -1))
 
 
-@pytest.mark.parametrize(("row", "schedule", "steps"), CASES)
-def test_runs_and_calls_the_network_as_often_as_announced(row, schedule, steps):
-    scheduler = build(row.name, schedule, steps, SD1)
+@each
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
+def test_runs_and_calls_the_network_as_often_as_announced(row, steps):
+    scheduler = build(row.name, "Automatic", steps, SD1)
     x, calls = run(scheduler, [0, 1])
     assert x.isfinite().all()
     assert x.shape == (2, 4, 8, 8)
     if not row.adaptive:
         assert calls == len(scheduler.timesteps)
-    if not row.adaptive and schedule == "Automatic" and not issubclass(SCHEDULER_CLASSES[row.name], TimestepScheduler):
-        assert calls == announced(row, steps)
+        assert isinstance(scheduler, TimestepScheduler) or calls == announced(row, steps)
     assert 0 <= scheduler.timesteps.min() <= scheduler.timesteps.max() <= 999
 
 
@@ -91,16 +83,6 @@ def test_a_picture_is_the_same_alone_and_among_others_bit_for_bit(row):
     for picture, seed in zip(together, [3, 1, 4], strict=True):
         alone, _ = run(build(row.name, "Automatic", 5, SD1), [seed])
         assert torch.equal(alone[0], picture)
-
-
-@each
-@pytest.mark.parametrize("steps", [150, 1000])
-def test_many_steps(row, steps):
-    scheduler = build(row.name, "Automatic", steps, SD1)
-    x = scheduler.begin(torch.ones(1, 1, 1, 1), noise=lambda *levels: torch.ones(1, 1, 1, 1))
-    while not scheduler.done:
-        x = scheduler.advance(x * 0.5)
-    assert x.isfinite().all()
 
 
 @each
