@@ -98,7 +98,8 @@ def test_a_sampler_with_timesteps_of_its_own_takes_no_schedule(visitor: Visitor)
     assert visitor.offered("schedule") == ["Automatic"]
     visitor.choose("sampler", "Euler")
     expect(visitor.field("schedule")).to_have_value("Automatic")
-    visitor.choose("schedule", "Exponential")
+    visitor.choose("schedule", "Exponential").choose("sampler", "Heun")
+    expect(visitor.field("schedule")).to_have_value("Exponential")  # kept where it is accepted
 
 
 def test_sizes_swap_and_take_a_ratio(visitor: Visitor) -> None:

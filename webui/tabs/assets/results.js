@@ -73,13 +73,15 @@ lucid.results = (kind, element, props, server, watch) => {
     $(".what").textContent = words;
     $(".numbers").textContent = numbers;
     $(".progress").classList.toggle("working", working);
-    $(".progress").classList.toggle("unknown", working && (!front || (front.state === "running" && !front.step?.steps && !front.loading)));
+    const unknown = working && (!front || (front.state === "running" && !front.step?.steps && !front.loading));
+    $(".progress").classList.toggle("unknown", unknown);
     const percent = Math.round(100 * fraction);
-    $(".bar").setAttribute("aria-valuenow", percent);
+    if (unknown) $(".bar").removeAttribute("aria-valuenow");
+    else $(".bar").setAttribute("aria-valuenow", percent);
     $(".bar i").style.width = `${100 * fraction}%`;
 
     const drawing = front && front.state === "running" && book.isOurs(front);
-    document.title = drawing ? `${percent} % · Lucid` : book.waitingOurs() ? "Waiting · Lucid" : "Lucid";
+    document.title = drawing ? `${unknown ? "Drawing" : `${percent} %`} · Lucid` : book.waitingOurs() ? "Waiting · Lucid" : "Lucid";
     const controllable = front !== null && book.isOurs(front);
     lucid.setActions({waiting: book.waitingOurs(), stop: controllable, skip: drawing && front.count > 1});
     say(front ? "" : last ? ended(last) : "");
