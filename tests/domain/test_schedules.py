@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.domain.noise_levels import NoiseModel, scaled_linear_alphas_cumprod
@@ -159,6 +159,7 @@ class TestEverySchedule:
         assert first == pytest.approx(SD1.sigma_max, rel=1e-4)
         assert end == (SD1.sigma_min if row.name == "KL Optimal" else 0.0)
 
+    @settings(max_examples=30)
     @given(n=st.integers(1, 1001))
     def test_falls_strictly_to_the_end(self, row, n):
         sigmas = row.sigmas(n, SD1)
