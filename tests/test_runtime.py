@@ -62,8 +62,8 @@ def test_names_and_seeds_are_resolved_when_a_job_is_given(runtime):
         replace(REQUEST, sampler="k_euler_a", schedule="karras", checkpoint="BETA", seed=-1, vae="automatic")
     )
     assert (resolved.sampler, resolved.schedule) == ("Euler a", "Karras")
-    resolved = runtime.resolve(replace(REQUEST, sampler="dpmpp_2m_sde_k", schedule="Automatic"))
-    assert (resolved.sampler, resolved.schedule) == ("DPM++ 2M SDE", "Karras")
+    foreign = runtime.resolve(replace(REQUEST, sampler="dpmpp_2m_sde_k", schedule="Automatic"))
+    assert (foreign.sampler, foreign.schedule) == ("DPM++ 2M SDE", "Karras")
     assert (resolved.checkpoint, resolved.vae) == ("beta", "Automatic")
     assert 0 <= resolved.seed < 2**32
     assert resolved.variation_seed == -1
