@@ -44,10 +44,10 @@ def test_takes_the_place_of_the_pipelines_own(parts, name):
     """From the configuration that comes with Stable Diffusion; each picture the same alone and beside another."""
     theirs = diffusers.PNDMScheduler(**TINY_CONFIGS["scheduler"], skip_prk_steps=True, steps_offset=1)
     scheduler = SCHEDULER_CLASSES[name].from_config(theirs.config)
-    both = draw(parts, scheduler)
+    both = draw(parts, scheduler, steps=3)
     assert both.isfinite().all()
     assert 0.1 < both.std() < 30
-    alone = draw(parts, scheduler, pictures=(1,))
+    alone = draw(parts, scheduler, pictures=(1,), steps=3)
     torch.testing.assert_close(alone[0], both[1], rtol=1e-3, atol=1e-3)
 
 
