@@ -127,7 +127,7 @@ def test_a_kept_checkpoint_that_is_gone_becomes_the_default(visitor: Visitor) ->
     visitor.page.evaluate(
         """() => { for (const store of [sessionStorage, localStorage]) {
             const kept = JSON.parse(store["lucid.txt2img"]);
-            store["lucid.txt2img"] = JSON.stringify({...kept, checkpoint: "removed", sampler: "PLMS", rng: 7});
+            store["lucid.txt2img"] = JSON.stringify({...kept, checkpoint: "removed", sampler: "removed", rng: 7});
         } }"""
     )
     visitor.reload()

@@ -133,6 +133,8 @@ def test_what_is_not_at_its_default_is_counted_and_can_be_reset(visitor: Visitor
     expect(reset).to_be_hidden()
     visitor.fill(eta="0,5", ngms=2)
     visitor.field("ngms_all_steps").check()
+    tip = visitor.page.locator("#ngms_all_steps")
+    expect(tip).to_have_attribute("title", re.compile("leave out the negative prompt in all steps"))
     visitor.choose("prediction_type", "v_prediction")
     expect(header).to_contain_text("4 changed")
     visitor.choose("sampler", "Euler")

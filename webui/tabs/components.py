@@ -8,7 +8,7 @@ so that whatever was typed is judged in one place, by the request itself, with a
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -115,6 +115,14 @@ def choice_field(name: str, choices: Iterable[str], value: str | None = None) ->
         elem_id=name,
         elem_classes="choice",
     )
+
+
+def offer(choices: Sequence[str], held: Any, default: str | None) -> dict[str, Any]:
+    """An update of a dropdown's choices; of its value, too, where what it holds is not among them."""
+    update: dict[str, Any] = (
+        gr.update(choices=choices) if held in choices else gr.update(choices=choices, value=default)
+    )
+    return update
 
 
 def flag_field(name: str) -> gr.Checkbox:

@@ -12,7 +12,7 @@ from gradio.components import Component
 from webui.domain.request import PARAMETERS
 from webui.errors import ModelNotFound
 from webui.runtime import VAE_CHOICES, Runtime
-from webui.tabs.components import QUIET, choice_field
+from webui.tabs.components import QUIET, choice_field, offer
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,11 @@ def build(runtime: Runtime) -> ModelBar:
 
 
 def choices(runtime: Runtime, bar: ModelBar, checkpoint: Any, vae: Any) -> dict[Component, Any]:
-    """Both dropdowns with what is there now; a choice that is gone becomes the default one."""
+    """Both dropdowns with what is there now; a choice that is gone becomes the default one, another is left alone."""
     checkpoints, vaes = checkpoint_names(runtime), vae_names(runtime)
     return {
-        bar.checkpoint: gr.update(
-            choices=checkpoints, value=checkpoint if checkpoint in checkpoints else default_checkpoint(runtime)
-        ),
-        bar.vae: gr.update(choices=vaes, value=vae if vae in vaes else vaes[0]),
+        bar.checkpoint: offer(checkpoints, checkpoint, default_checkpoint(runtime)),
+        bar.vae: offer(vaes, vae, vaes[0]),
     }
 
 

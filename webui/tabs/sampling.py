@@ -7,7 +7,7 @@ sampler is changed back.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -18,7 +18,7 @@ from webui.domain.samplers import SAMPLERS, find_sampler
 from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.domain.schedules import AUTOMATIC, SCHEDULES
 from webui.runtime import Runtime
-from webui.tabs.components import QUIET, Form, asset, choice_field, field, number_field, widget_html, written
+from webui.tabs.components import QUIET, Form, asset, choice_field, field, number_field, offer, widget_html, written
 from webui.tabs.schedule_plot import PLOTTED, plotted
 
 CUSTOM_SIGMAS = "custom_sigmas"  # stands below the schedule, since "Custom" is nothing without it
@@ -100,9 +100,13 @@ def connect_sampler(form: Form) -> None:
     """Offer the schedules of the sampler that was chosen, and keep the one that was chosen if it is among them."""
     sampler, schedule = form.widgets["sampler"], form.widgets["schedule"]
 
-    def offer_schedules(inputs: dict[Component, Any]) -> Any:
-        offered = schedule_choices(inputs[sampler])
-        return gr.update(choices=offered, value=inputs[schedule] if inputs[schedule] in offered else AUTOMATIC.name)
+    def follow(inputs: dict[Component, Any]) -> dict[Component, Any]:
+        return offered_schedules(form, schedule_choices(inputs[sampler]), inputs[schedule])
 
     # `input`, not `change`: what is pasted or kept brings its own schedule
-    sampler.input(offer_schedules, inputs={sampler, schedule}, outputs=schedule, **QUIET)  # type: ignore[attr-defined]
+    sampler.input(follow, inputs={sampler, schedule}, outputs={schedule}, **QUIET)  # type: ignore[attr-defined]
+
+
+def offered_schedules(form: Form, schedules: Sequence[str], held: Any) -> dict[Component, Any]:
+    """The update of the schedule dropdown that offers these; one that is not among them gives way to Automatic."""
+    return {form.widgets["schedule"]: offer(schedules, held, AUTOMATIC.name)}

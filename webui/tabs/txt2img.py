@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -26,7 +26,7 @@ from webui.tabs.components import QUIET, Form, asset, choice_field, number_field
 from webui.tabs.kept import keep
 from webui.tabs.models import ModelBar, default_checkpoint, follow_checkpoint, suggestions
 from webui.tabs.pasting import pasted
-from webui.tabs.sampling import connect_sampler, option_fields, sampling_fields, schedule_choices
+from webui.tabs.sampling import connect_sampler, offered_schedules, option_fields, sampling_fields, schedule_choices
 from webui.tabs.streaming import results_panel
 
 NAME = TITLE = "txt2img"
@@ -216,20 +216,16 @@ def _connect_choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_to
 
 def _connect_kept(runtime: Runtime, models: ModelBar, form: Form, followed: gr.Textbox) -> None:
     def check(inputs: dict[Component, Any]) -> dict[Component, Any]:
+        """Only what must change: whoever is quick has chosen something else by the time that this arrives."""
+        held = {name: inputs[widget] for name, widget in form.widgets.items()}
         offers = {name: parameter.choices for name, parameter in PARAMETERS.items() if parameter.choices is not None}
         offers["sampler"] = tuple(row.name for row in SAMPLERS)
-        values = {name: _one_of(offered, name, inputs[form.widgets[name]]) for name, offered in offers.items()}
-        schedules = schedule_choices(values["sampler"])
-        schedule = form.widgets["schedule"]
+        gone = {name: PARAMETERS[name].default for name, offered in offers.items() if held[name] not in offered}
+        schedules = schedule_choices(gone.get("sampler", held["sampler"]))
         return {
-            **form.show(values),
-            schedule: gr.update(choices=schedules, value=_one_of(schedules, "schedule", inputs[schedule])),
+            **form.show(gone),
+            **offered_schedules(form, schedules, held["schedule"]),
             **model_bar.choices(runtime, models, inputs[models.checkpoint], inputs[models.vae]),
         }
 
     keep(form, {"followed": followed}, KEPT, check)
-
-
-def _one_of(offered: Sequence[str], name: str, held: Any) -> str:
-    default: str = PARAMETERS[name].default
-    return held if held in offered else default

@@ -45,6 +45,7 @@ lucid.numberField = (name, element, props, watch) => {
 // ---- kept over a reload
 
 lucid.form = {
+  tips: {}, // field -> what it does
   records: {}, // key -> name -> value, of the forms whose kept values are back in place
   // Called by Gradio with all values whenever one changes.
   keep(key, names, values) {
@@ -71,14 +72,17 @@ lucid.form = {
   },
   // From now on what the widgets hold is kept.
   begin(key, names, values, tips) {
-    for (const [name, help] of Object.entries(tips)) {
-      const box = document.getElementById(name);
-      if (box?.classList.contains("choice")) box.title = help;
-    }
+    Object.assign(this.tips, tips);
     this.records[key] = Object.fromEntries(names.map((name, at) => [name, values[at]]));
     document.dispatchEvent(new Event("lucid:form"));
   },
 };
+
+// Gradio's own fields have no tip; and in an accordion they are built when it is opened.
+document.addEventListener("pointerover", (event) => {
+  const box = event.target.closest?.(".choice, .flag, .line");
+  if (box && !box.title) box.title = lucid.form.tips[box.id] ?? "";
+});
 
 document.addEventListener("input", (event) => {
   const box = event.target.closest?.(".prompt, .number-block");
