@@ -28,7 +28,7 @@ class _DPMSolverScheduler(SigmaScheduler, ABC):
     def ancestral_step_above(self, sigma_end: float, sigma: float, sigma_next: float) -> tuple[float, float]:
         """(σ_down, σ_up) of the ancestral step, going down to σ_end at most."""
         sigma_down = max(sigma_end, ancestral_step(sigma, sigma_next, self.eta)[0])
-        return sigma_down, sqrt(sigma_next**2 - sigma_down**2)
+        return sigma_down, sqrt(max(0.0, sigma_next**2 - sigma_down**2))
 
 
 class DPMFastScheduler(_DPMSolverScheduler):
@@ -91,7 +91,7 @@ class DPMAdaptiveScheduler(_DPMSolverScheduler):
                     x = x + noise(sigma, sigma_next) * (self.s_noise * sigma_up)
                 sigma = sigma_next
             h *= factor
-            if h < self.least_h:
+            if not h >= self.least_h:  # written so that it refuses NaN too
                 raise NumericalFailure(
                     "DPM adaptive finds no step short enough: the network's predictions jump from one noise level to "
                     "the next. Try another sampler."
@@ -102,7 +102,7 @@ class DPMAdaptiveScheduler(_DPMSolverScheduler):
 def dpm_solver_23_step(
     x: Tensor, denoised: Tensor, sigma: float, sigma_next: float
 ) -> Generator[tuple[Tensor, float], Tensor, tuple[Tensor, Tensor]]:
-    """From σ to σ_next > 0 with two more network calls: (by second order, by third). Algorithms 4 and 2, r1 = 1/3, r2 = 2/3."""
+    """From σ to σ_next > 0 with two more network calls: (by second order, by third). Algorithm 2, r1 = 1/3, r2 = 2/3."""
     h = log(sigma / sigma_next)
     r1, r2 = 1 / 3, 2 / 3
     sigma_1, sigma_2 = sigma * exp(-r1 * h), sigma * exp(-r2 * h)

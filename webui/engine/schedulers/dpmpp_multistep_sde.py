@@ -1,7 +1,7 @@
 """DPM-Solver++ for the diffusion SDE, in multisteps: one network call per step, the calls before tell how D curves.
 
-Lu et al., arXiv 2211.01095, section 4.4 and appendix B, in sigma space: λ = −log σ, h = λ_next − λ, D the clean latent. ``eta``
-0 is the diffusion ODE, 1 the SDE. Without correction a step loses noise as if it were z = (1 + eta)·h long, and is
+Lu et al., arXiv 2211.01095, "SDE-DPM-Solver++", in sigma space: λ = −log σ, h = λ_next − λ, D the clean latent. ``eta`` 0 is
+the diffusion ODE, 1 the SDE. Without correction a step loses noise as if it were z = (1 + eta)·h long, and is
 given back what it lost too much::
 
     x_next = exp(−z)·x + (1 − exp(−z))·D + σ_next·√(1 − exp(−2·eta·h))·noise
@@ -83,5 +83,5 @@ class DPMpp3MSDEScheduler(_MultistepSDEScheduler):
 
 
 def _phi_2(z: float) -> float:
-    """(exp(−z) − 1) / z + 1, the weight of the slope: what the exponential integrator makes of ∫ exp(τ − z)·τ dτ / z."""
+    """∫₀¹ u·z·exp(−z·(1 − u)) du = 1 − (1 − exp(−z)) / z: how much a slope counts that begins with the step."""
     return expm1(-z) / z + 1
