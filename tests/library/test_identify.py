@@ -80,17 +80,12 @@ ADDITIONS = {
     "LoRA for SDXL": (kohya_lora(2048, "lora_te1_text_model"), "lora", "sdxl"),
     "LoRA of peft": (published.PEFT_LORA, "lora", "sd1"),
     "LoHa": (published.LOHA, "lora", "sd1"),
-    "embedding": (published.TEXTUAL_INVERSION, "embedding", "sd1"),
-    "embedding named by its token": ({"<cat-toy>": (768,)}, "embedding", "sd1"),
-    "embedding for SD 2": ({"emb_params": (2, 1024)}, "embedding", "sd2"),
-    "embedding for SDXL": (published.TEXTUAL_INVERSION_XL, "embedding", "sdxl"),
     "ControlNet": (published.CONTROLNET, "controlnet", "sd1"),
     "ControlNet of diffusers": (published.CONTROLNET_DIFFUSERS, "controlnet", "sd1"),
     "T2I adapter": ({"adapter.body.0.in_conv.weight": (320, 192, 1, 1)}, "controlnet", "unknown"),
     "ESRGAN": (published.ESRGAN, "upscaler", "unknown"),
     "Real-ESRGAN": (published.REAL_ESRGAN, "upscaler", "unknown"),
     "Real-ESRGAN compact": (published.COMPACT, "upscaler", "unknown"),
-    "hypernetwork": (published.HYPERNETWORK, "hypernetwork", "unknown"),
 }
 
 
@@ -99,6 +94,32 @@ def test_additions_are_told_apart(shapes: Shapes, kind: str, family: str) -> Non
     identity = identity_of(shapes)
     assert (identity.kind, identity.family) == (kind, family)
     assert "not supported yet" in identity.problem
+
+
+USABLE_ADDITIONS = {
+    "embedding": (published.TEXTUAL_INVERSION, "embedding", "sd1"),
+    "embedding named by its token": ({"<cat-toy>": (768,)}, "embedding", "sd1"),
+    "embedding of A1111": ({"string_to_token.*": (), "string_to_param.*": (2, 768)}, "embedding", "sd1"),
+    "embedding of an unknown text encoder": ({"emb_params": (2, 32)}, "embedding", "unknown"),
+    "embedding for SD 2": ({"emb_params": (2, 1024)}, "embedding", "sd2"),
+    "embedding for SDXL": (published.TEXTUAL_INVERSION_XL, "embedding", "sdxl"),
+    "hypernetwork": (published.HYPERNETWORK, "hypernetwork", "sd1"),
+    "hypernetwork of NovelAI": ({"1024.0.linear1.weight": (2048, 1024)}, "hypernetwork", "sd2"),
+}
+
+
+@pytest.mark.parametrize(("shapes", "kind", "family"), USABLE_ADDITIONS.values(), ids=USABLE_ADDITIONS)
+def test_additions_that_can_be_used(shapes: Shapes, kind: str, family: str) -> None:
+    assert identity_of(shapes) == Identity(kind, family)
+
+
+def test_additions_that_cannot() -> None:
+    several = {"string_to_param.a": (1, 768), "string_to_param.b": (1, 768)}
+    assert "several words" in identity_of(several).problem
+    assert identity_of({"clip_l": (2, 768), "clip_g": (3, 1280)}).kind == ""
+    assert identity_of({"emb_params": (0, 768)}).kind == ""
+    assert "pictures of a batch" in identity_of(published.HYPERNETWORK, activation_func="softmax").problem
+    assert "'magic'" in identity_of(published.HYPERNETWORK, activation_func="magic").problem
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,7 @@ class TestRescan:
         library = library_of(models)
         library.rescan()
         assert len(library.files("embedding")) == 2000
-        with pytest.raises(IncompatibleModel, match="embedding files are not supported yet"):
-            library.find("embedding", "1234")
+        assert library.find("embedding", "1234").path.parent.name == "34"
 
 
 class TestNames:

@@ -16,29 +16,47 @@ from webui.library.configs import (
     sidecar_prediction,
     suggested_parameters,
 )
+from webui.library.embedding_pictures import PICTURE_SUFFIXES, read_picture
+from webui.library.embeddings import embedding_facts
 from webui.library.formats import PICKLE_SUFFIXES, Header, TensorInfo, component_weights, read_header, read_json
+from webui.library.hypernetworks import hypernetwork_facts
 from webui.library.identify import Identity, identify, identify_folder
 from webui.library.model_file import ModelFile
+from webui.library.pickles import read_pickle
 from webui.library.scan import FOLDER_MARK, Found
 
 PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 SDXL_SCALING_FACTOR = 0.13025
 MAX_LATENT_SIDE = 8192
+SMALL_PICKLES = ("embedding", "hypernetwork")  # the kinds whose pickles are read, by a reader that runs nothing
 
 
 def describe(found: Found) -> ModelFile:
     """Everything about the file but its name, which depends on the other files. What is wrong becomes its ``problem``."""
     label = found.path.name
-    if found.path.suffix.lower() in PICKLE_SUFFIXES and not found.is_folder:
+    suffix = found.path.suffix.lower()
+    if suffix in PICKLE_SUFFIXES and not found.is_folder and found.kind not in SMALL_PICKLES:
         problem = f"{label} is a pickle, which can run code; convert it to safetensors."
         return _file(found, Identity(found.kind, problem=problem), error=UnsafeModel)
     try:
         if found.is_folder:
             return _describe_folder(found)
-        return _describe_file(found, read_header(found.path))
-    except UnreadableModel as error:
-        return _file(found, Identity(found.kind, problem=str(error)), error=UnreadableModel)
+        if suffix in PICKLE_SUFFIXES:
+            return _describe_pickle(found, read_pickle(found.path).header)
+        header = read_picture(found.path).header if suffix in PICTURE_SUFFIXES else read_header(found.path)
+        return _describe_file(found, header)
+    except (UnreadableModel, UnsafeModel) as error:
+        return _file(found, Identity(found.kind, problem=str(error)), error=type(error))
+
+
+def _describe_pickle(found: Found, header: Header) -> ModelFile:
+    """An embedding or a hypernetwork. Larger models as pickles are refused, whatever folder they lie in."""
+    file = _describe_file(found, header)
+    if file.kind in SMALL_PICKLES or file.problem:
+        return file
+    problem = f"{found.path.name} is a {file.kind} as a pickle; convert it to safetensors."
+    return _file(found, Identity(file.kind, file.family, problem=problem), error=UnsafeModel)
 
 
 def _describe_file(found: Found, header: Header) -> ModelFile:
@@ -47,6 +65,10 @@ def _describe_file(found: Found, header: Header) -> ModelFile:
     if not configs and found.sidecar is not None and found.sidecar.suffix == ".json":
         configs = {"vae": public_config(read_json(found.sidecar))}  # a VAE published as a diffusers folder of its own
     identity = identify(header, label, has_configs=bool(configs))
+    if not identity.problem and identity.kind == "embedding":
+        return _file(found, identity, {"embedding": embedding_facts(header)})
+    if not identity.problem and identity.kind == "hypernetwork":
+        return _file(found, identity, {"hypernetwork": hypernetwork_facts(header)})
     if identity.problem or identity.kind not in ("checkpoint", "vae"):
         return _file(found, identity)
     shipped = family_configs(identity.family)

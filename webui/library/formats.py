@@ -8,6 +8,7 @@ Files come from strangers, so nothing in the header is believed before it is che
 it, cover it without gap or overlap, and fit shape and dtype. Whatever is wrong raises ``UnreadableModel``.
 
 The older formats (``.ckpt``, ``.pt``, ``.pth``, ``.bin``) are Python pickles, which run code when opened; they are never opened.
+Those of embeddings and hypernetworks are read by :mod:`pickles`, which runs nothing.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webui.library.embeddings import embedding_family, embedding_tensors, holds_several_words
 from webui.library.formats import Header, TensorInfo
+from webui.library.hypernetworks import hypernetwork_family, hypernetwork_problem, is_hypernetwork
 from webui.library.original_layout import PREFIXES
 
 SD1_UNET_WIDTH, SD1_CONTEXT_WIDTH, SD1_VAE_WIDTH, LATENT_CHANNELS = 320, 768, 128, 4
@@ -75,12 +77,15 @@ def identify(header: Header, label: str, has_configs: bool = False) -> Identity:
             return identity
     if (taesd := _taesd(tensors, label)) is not None:
         return taesd
-    if (family := _embedding_family(tensors)) is not None:
-        return _not_yet("embedding", family, label)
+    if is_hypernetwork(tensors):
+        return Identity("hypernetwork", hypernetwork_family(tensors), problem=hypernetwork_problem(header, label))
+    if holds_several_words(tensors):
+        problem = f"{label} cannot be used: it holds several words, and its name can stand for one only."
+        return Identity("embedding", problem=problem)
+    if embedding_tensors(tensors):
+        return Identity("embedding", embedding_family(tensors))
     if _is_upscaler(tensors):
         return _not_yet("upscaler", "unknown", label)
-    if all(re.match(r"\d+\.[01]\.linear\.\d+\.", key) for key in tensors) and tensors:
-        return _not_yet("hypernetwork", "unknown", label)
     return Identity("", problem=f"{label} is not a kind of model that Lucid knows.")
 
 
@@ -255,15 +260,6 @@ def _lora_family(header: Header) -> str:
         if re.search(r"attn2[._]to_k[._](lora_down|lora_A|lora\.down|.*hada_w1_b)", key) and len(info.shape) >= 2:
             return FAMILY_BY_CONTEXT_WIDTH.get(info.shape[1], "unknown")
     return "unknown"
-
-
-def _embedding_family(tensors: Mapping[str, TensorInfo]) -> str | None:
-    if "clip_g" in tensors:
-        return "sdxl"
-    only = tensors.get("emb_params") or (next(iter(tensors.values())) if len(tensors) == 1 else None)
-    if only is None or not 1 <= len(only.shape) <= 2:
-        return None
-    return {768: "sd1", 1024: "sd2", 1280: "sdxl"}.get(only.shape[-1])
 
 
 def _is_upscaler(tensors: Iterable[str]) -> bool:

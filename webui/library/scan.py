@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from webui.library.embedding_pictures import PICTURE_SUFFIXES
 from webui.library.formats import PICKLE_SUFFIXES
 
 MODEL_SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
@@ -84,7 +85,7 @@ class _Walker:
             for name, entry in entries.items():
                 if entry.is_dir():
                     waiting.append((entry.path, self._real(entry, real)))
-                elif name.lower().endswith(MODEL_SUFFIXES):
+                elif name.lower().endswith(MODEL_SUFFIXES) or (kind == "embedding" and _is_own_picture(name, entries)):
                     self._add_file(kind, root, entry, entries)
 
     def _entries(self, directory: str) -> dict[str, os.DirEntry[str]]:
@@ -169,6 +170,13 @@ class _Walker:
                 yield from (inner for inner in self._entries(entry.path).values() if inner.is_file())
             else:
                 yield entry
+
+
+def _is_own_picture(name: str, entries: Mapping[str, os.DirEntry[str]]) -> bool:
+    """A picture among embeddings that is no other file's preview: it may carry an embedding."""
+    stem, _, _ = name.rpartition(".")
+    is_preview = stem.lower().endswith(".preview") or any(stem + suffix in entries for suffix in MODEL_SUFFIXES)
+    return name.lower().endswith(PICTURE_SUFFIXES) and not is_preview
 
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp:
