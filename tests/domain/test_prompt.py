@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webui.domain.prompt import Break, Piece, parse_attention, remarks
+from webui.domain.prompt import Break, Piece, parse_attention
 
 ATTENTION = [
     ("normal text", [("normal text", 1.0)]),
@@ -105,8 +105,6 @@ def test_any_text_is_a_prompt(text):
     pieces = parse_attention(text)
     assert pieces
     assert sum(isinstance(piece, Break) for piece in pieces) <= text.count("BREAK")
-    for remark in remarks(text):
-        assert 0 <= remark.start < remark.end <= len(text) and remark.message
 
 
 @given(st.text().filter(lambda text: not re.search(r"[()\[\]\\]|BREAK", text)))
@@ -122,35 +120,6 @@ def test_escaped_text_survives(text):
 @given(st.text(alphabet="abc, "), st.floats(-100, 100))
 def test_a_written_weight_is_read_back(text, weight):
     assert parse_attention(f"({text}a:{weight:.6f})") == (Piece(f"{text}a", float(f"{weight:.6f}")),)
-
-
-@pytest.mark.parametrize(
-    ("text", "places"),
-    [
-        ("a (red:1.2) fox, [grey], ((blue)), \\(animal\\) BREAK :) a|b land and sea"[:48], []),
-        ("(a", ["("]),
-        ("[a", ["["]),
-        ("a) b", [")"]),
-        ("a]", ["]"]),
-        ("a:1.5)", [")"]),
-        ("(a:1.2.3)", ["1.2.3"]),
-        ("[a:b:0.5] c", ["[a:b:0.5]"]),
-        ("x [a:5] [:b: 3 ]", ["[a:5]", "[:b: 3 ]"]),
-        ("[a|b] [[c|]] d|e [(f|g)]", ["[a|b]", "[c|]"]),
-        ("a AND b", ["AND"]),
-        ("LAND and sea", []),
-        ("<lora:x:0.8> a < b > c <lora>", ["<lora:x:0.8>"]),
-        ("\\[a:b:5\\] \\( \\)", []),
-        ("a AND (b <hypernet:h:1>", ["AND", "(", "<hypernet:h:1>"]),
-    ],
-)
-def test_remarks_point_at_what_is_read_otherwise_than_it_looks(text, places):
-    assert [text[remark.start : remark.end] for remark in remarks(text)] == places
-
-
-def test_remarks_say_what_to_do():
-    (remark,) = remarks("a smile :)")
-    assert remark.message == 'This ")" closes nothing: it is read as text. Write \\) if that is meant.'
 
 
 def documented():

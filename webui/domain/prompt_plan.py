@@ -15,17 +15,28 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice
 
 from webui.domain.comments import LEFT, comments
 from webui.domain.located import Located, Remark
 from webui.domain.network_tags import NetworkTag, cut_networks
+from webui.domain.prompt_remarks import (
+    AND,
+    and_remarks,
+    bracket_remarks,
+    negative_remarks,
+    network_remarks,
+    outermost,
+    schedule_remarks,
+    weight_remarks,
+)
 from webui.domain.prompt_schedule import Stage, Timeline, read_schedule
 
 __all__ = ["NetworkTag", "Part", "PromptPlan", "Remark", "Stage", "plan_prompt"]
 
-_AND = re.compile(r"\bAND\b")
 _WEIGHT = re.compile(r"\s*([-+]?(?:[0-9]+\.?|[0-9]*\.[0-9]+))\s*")
 _LONGEST_WEIGHT = 40
+MOST_REMARKS = 50  # a prompt that has more has them for one reason
 
 
 @dataclass(frozen=True)
@@ -66,25 +77,43 @@ def plan_prompt(
     >>> plan_prompt("a [red:blue:0.5] fox", 20).parts
     (Part(weight=1.0, stages=(Stage(end_step=10, text='a red fox'), Stage(end_step=20, text='a blue fox'))),)
     """
-    written = Located.whole(text)
-    prompt = written.without(comments(text), LEFT)
+    prompt = Located.whole(text).without(comments(text), LEFT)
     timeline = Timeline(max(1, steps), first_steps, old_timelines)
+    remarks: list[Remark] = []
+    networks: tuple[NetworkTag, ...] = ()
+    ands: list[tuple[int, int]] = []
+    pieces = [prompt]
     if is_negative:
-        return PromptPlan((Part(1.0, read_schedule(prompt.text).stages(timeline)),))
-    prompt, networks, remarks = cut_networks(prompt)
+        remarks += islice(negative_remarks(prompt), MOST_REMARKS)
+    else:
+        prompt, networks, odd = cut_networks(prompt)
+        remarks += odd
+        ands, pieces = split_at_and(prompt)
+        remarks += islice(and_remarks(prompt, ands, pieces), MOST_REMARKS)
+
     parts: list[Part] = []
-    for piece in split_at_and(prompt):
-        body, weight = split_weight(piece)
-        parts.append(Part(weight, read_schedule(body.text).stages(timeline)))
-    return PromptPlan(tuple(parts), networks, remarks)
+    schedules: list[tuple[int, int]] = []
+    for piece in pieces:
+        body, weight = (piece, 1.0) if is_negative else split_weight(piece)
+        score = read_schedule(body.text)
+        parts.append(Part(weight, score.stages(timeline)))
+        schedules += outermost(body, score)
+        if len(remarks) < MOST_REMARKS:
+            remarks += islice(bracket_remarks(body), MOST_REMARKS)
+            remarks += islice(schedule_remarks(body, score), MOST_REMARKS)
+        if not ands:
+            remarks += weight_remarks(piece, len(body.text), weight)
+    remarks += islice(network_remarks(networks, schedules), MOST_REMARKS)
+    remarks.sort(key=lambda remark: (remark.start, remark.end))
+    return PromptPlan(tuple(parts), networks, tuple(remarks[:MOST_REMARKS]))
 
 
-def split_at_and(prompt: Located) -> list[Located]:
-    """The texts between the ANDs, brackets or no brackets."""
-    cuts = [found.span() for found in _AND.finditer(prompt.text)]
-    starts = [0, *(end for _, end in cuts)]
-    ends = [*(start for start, _ in cuts), len(prompt.text)]
-    return [prompt.part(start, end) for start, end in zip(starts, ends, strict=True)]
+def split_at_and(prompt: Located) -> tuple[list[tuple[int, int]], list[Located]]:
+    """Where the ANDs are and the texts between them, brackets or no brackets."""
+    ands = [found.span() for found in AND.finditer(prompt.text)]
+    starts = [0, *(end for _, end in ands)]
+    ends = [*(start for start, _ in ands), len(prompt.text)]
+    return ands, [prompt.part(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
 def split_weight(part: Located) -> tuple[Located, float]:

@@ -83,7 +83,16 @@ class _Open:
     token: int
     colons: list[int] = field(default_factory=list)
     bars: list[int] = field(default_factory=list)
-    well_formed: bool = True
+    well_formed: bool = True  # nothing within is unbalanced or has a colon or a bar too many
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """Why tokens ``start`` to ``end`` of a :class:`Score` are not what they look like."""
+
+    start: int
+    end: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class Score:
     tokens: tuple[str, ...]
     switches: Mapping[int, Switch]
     jumps: Mapping[int, int]
+    oddities: tuple[Oddity, ...] = ()
 
     def text_at(self, step: int, timeline: Timeline) -> str:
         written: list[str] = []
@@ -137,6 +147,7 @@ def read_schedule(text: str) -> Score:
     tokens = tuple(_TOKENS.findall(text))
     switches: dict[int, Switch] = {}
     jumps: dict[int, int] = {}
+    odd: list[Oddity] = []
     opened: list[_Open] = []
     for place, token in enumerate(tokens):
         if token in ("(", "["):
@@ -149,16 +160,19 @@ def read_schedule(text: str) -> Score:
             opened[-1].bars.append(place)
         elif token in (")", "]"):
             if opened[-1].bracket + token not in ("()", "[]"):
+                odd += _crossed(opened, place, token)
                 opened.clear()  # whatever is still open would have to hold this unbalanced bracket
                 continue
             closed = opened.pop()
-            switch = _switch(closed, place, tokens) if closed.well_formed else None
-            if switch is not None:
+            switch = _switch(closed, place, tokens)
+            if switch is not None and closed.well_formed:
                 switches[switch.start] = switch
                 jumps.update((end, place + 1) for end in (*closed.colons, *closed.bars, place))
-            elif opened and not (closed.well_formed and _is_emphasis(closed)):
+                continue
+            odd += _refused(closed, place, tokens, switch)
+            if opened and not (closed.well_formed and _is_emphasis(closed)):
                 opened[-1].well_formed = False
-    return Score(tokens, switches, jumps)
+    return Score(tokens, switches, jumps, tuple(odd))
 
 
 def _is_emphasis(closed: _Open) -> bool:
@@ -172,11 +186,45 @@ def _switch(closed: _Open, end: int, tokens: tuple[str, ...]) -> Switch | None:
         return None
     if closed.bars and not closed.colons:
         return Switch(start, end + 1, (start + 1, *(bar + 1 for bar in closed.bars)), None)
-    if closed.bars or len(closed.colons) not in (1, 2) or end - closed.colons[-1] != 2:
+    if closed.bars or len(closed.colons) not in (1, 2):
         return None
-    number = _NUMBER.fullmatch(tokens[end - 1])
+    number = _number_before(end, closed, tokens)
     if number is None:
         return None
     before = start + 1 if len(closed.colons) == 2 else end + 1
     after = closed.colons[0] + 1 if len(closed.colons) == 2 else start + 1
-    return Switch(start, end + 1, (before, after), number[1])
+    return Switch(start, end + 1, (before, after), number)
+
+
+def _number_before(end: int, closed: _Open, tokens: tuple[str, ...]) -> str | None:
+    """What stands between the last colon and the closing bracket, if that is a number."""
+    if not closed.colons or end - closed.colons[-1] != 2:
+        return None
+    number = _NUMBER.fullmatch(tokens[end - 1])
+    return number[1] if number else None
+
+
+def _crossed(opened: list[_Open], place: int, token: str) -> Iterator[Oddity]:
+    for bracket in opened:
+        if bracket.bracket == "[" and (bracket.colons or bracket.bars):
+            reason = f'it holds a "{token}" that closes nothing, or closes a bracket opened before it'
+            yield Oddity(bracket.token, place + 1, reason)
+            return
+
+
+def _refused(closed: _Open, end: int, tokens: tuple[str, ...], switch: Switch | None) -> Iterator[Oddity]:
+    """Why a bracket that looks like a schedule or an alternation is none."""
+    number = _number_before(end, closed, tokens)
+    if closed.bracket == "(":
+        return
+    if switch is not None:
+        reason = "a bracket within it is not balanced, or has a colon or a bar too many"
+    elif closed.bars and closed.colons:
+        reason = "it holds bars and colons side by side; put one of them into brackets of its own"
+    elif number is not None and len(closed.colons) > 2:
+        reason = "it has more than two texts; write \\: for a colon that belongs to a text"
+    elif number is None and len(closed.colons) == 2:
+        reason = "what follows the last colon is not a number"
+    else:
+        return
+    yield Oddity(closed.token, end + 1, reason)

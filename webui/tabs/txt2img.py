@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from webui.domain.prompt import remarks
+from webui.domain.prompt_plan import plan_prompt
 from webui.domain.request import PARAMETERS
 from webui.domain.samplers import SAMPLERS
 from webui.domain.sizes import size_of_ratio
@@ -87,7 +87,7 @@ def _prompt_notes(runtime: Runtime) -> gr.HTML:
     """Token counts and remarks of both prompts, asked for while typing; examples while there is no prompt."""
 
     def read(prompts: dict[str, str]) -> dict[str, Any]:
-        return {name: read_prompt(runtime, str(text)) for name, text in prompts.items()}
+        return {name: read_prompt(runtime, str(text), name == "negative_prompt") for name, text in prompts.items()}
 
     return widget_html(
         asset("notes.html"),
@@ -97,10 +97,11 @@ def _prompt_notes(runtime: Runtime) -> gr.HTML:
     )
 
 
-def read_prompt(runtime: Runtime, text: str) -> dict[str, Any]:
+def read_prompt(runtime: Runtime, text: str, is_negative: bool = False) -> dict[str, Any]:
     """How a prompt is read: ``tokens`` of ``limit`` (75 for each chunk begun), and remarks."""
     count = runtime.count_tokens(text)
-    return {"tokens": count.tokens, "limit": count.limit, "remarks": [remark.message for remark in remarks(text)]}
+    remarks = plan_prompt(text, steps=1, is_negative=is_negative).remarks
+    return {"tokens": count.tokens, "limit": count.limit, "remarks": [remark.message for remark in remarks]}
 
 
 def _parameters(runtime: Runtime, first: Mapping[str, Any]) -> tuple[dict[str, Component], gr.HTML]:
