@@ -10,11 +10,17 @@ from torch import Tensor
 SHAPE = (4, 2, 2)
 SEEDS = (7, 2**32 + 11)
 STEPS = (4, 7, 20)
+FEW = (2, 3)  # on the sampler's own schedule; with a single step some of the originals fail
 SCHEDULES = (
     *("Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps"),
     *("Simple", "Normal", "DDIM", "Beta", "Turbo", "Align Your Steps GITS", "Align Your Steps 32", "Linear Quadratic"),
     "Beta (ComfyUI)",
 )
+
+# in the runs of ComfyUI's and Forge's samplers
+PROGRAM_SCHEDULES = ("Karras", "SGM Uniform")
+PROGRAM_STEPS = (3, 4, 7, 20)
+TIMESTEP_STEPS = (4, 7, 20, 30)
 
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)
 INIT = torch.linspace(-1.5, 1.5, 16).reshape(SHAPE)

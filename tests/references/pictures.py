@@ -74,7 +74,7 @@ def draw(sampling: ModuleType, external: ModuleType, model: Model, sampler: str)
     """As A1111 does: levels and state in float32, the network told fractional timesteps, the clean latents guided."""
     wanted = request(sampler)
     cond, uncond = (
-        model.encode(chunk_prompt(text, model.tokenizer), 1) for text in (wanted.prompt, wanted.negative_prompt)
+        model.encode((chunk_prompt(text, model.tokenizer),), 1) for text in (wanted.prompt, wanted.negative_prompt)
     )
     unet = model.checkpoint.unet
 

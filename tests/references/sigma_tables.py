@@ -75,8 +75,9 @@ def levels_above_0(schedule: str, n: int, model: TrainedLevels = SD1) -> Levels:
     if schedule == "Beta (ComfyUI)":  # whole timesteps, none twice
         from scipy.stats import beta
 
-        places = np.rint(beta.ppf(1 - np.linspace(0, 1, n, endpoint=False), 0.6, 0.6) * model.last).astype(int)
-        return model.sigmas[np.unique(places)[::-1]]
+        places = beta.ppf(1 - np.linspace(0, 1, n, endpoint=False), 0.6, 0.6) * model.last
+        whole = np.rint(np.round(places, 9)).astype(int)  # the median lies half way between two of an even number
+        return model.sigmas[np.unique(whole)[::-1]]
     if schedule == "Turbo":
         return model.sigmas[np.round(np.arange(n, 0, -1) * count / n - 1).astype(int)]
     if schedule == "Linear Quadratic":

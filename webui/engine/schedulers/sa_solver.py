@@ -28,7 +28,7 @@ class SASolverScheduler(SigmaScheduler):
 
     def tau(self, sigma: float) -> float:
         """The noise of the SDE at a level: 0 is the ODE. Only between 20 % and 80 % of the timesteps, the ends are ODE."""
-        t = self.level_to_timestep(sigma) / self.noise_model.t_max
+        t = round(self.level_to_timestep(sigma) / self.noise_model.t_max, 6)  # SGM Uniform meets both ends, to rounding
         return self.eta if 0.2 <= t <= 0.8 else 0.0
 
     def algorithm(self, x: Tensor, levels: Sequence[float], noise: Noise) -> Algorithm:
