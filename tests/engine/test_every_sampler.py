@@ -139,6 +139,13 @@ def test_ends_where_its_original_ends(row, schedule):
             held_to(found, recorded, row.name, RECORDED[f"{row.name}/rounding"][at, i].item())
 
 
+@pytest.mark.parametrize("row", [row for row in SAMPLERS if row.default_schedule is not None], ids=lambda row: row.name)
+def test_a_single_step_ends_at_what_the_network_sees(row):
+    scheduler = build(row.name, "Automatic", 1, SD1)
+    x = torch.stack([PictureNoise(seed, SHAPE, CPU).first() for seed in SEEDS]) * scheduler.init_noise_sigma
+    torch.testing.assert_close(sample(scheduler), posterior_mean(x, scheduler.levels[0]), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("steps", FEW)
 @pytest.mark.parametrize("name", recorded_samplers())
 def test_few_steps_end_where_those_of_its_original_do(name, steps):
