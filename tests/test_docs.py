@@ -91,7 +91,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_flags_that_are_named_exist(page: Path) -> None:
     known = {setting.flag for setting in SETTINGS.values()} | {"--" + name.replace("_", "-") for name in PARAMETERS}
     known |= {*FOLDER_FLAGS, *SAME_AS, *IGNORED, *REFUSED, "--help", "--config", "--insecure"}
-    known |= {"--index-url", "--check"}  # pip's, ruff's
+    known |= {"--index-url", "--check", "--work"}  # pip's, ruff's, the training's
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
     assert not named - known
 
@@ -103,7 +103,7 @@ def test_commands_that_are_named_exist() -> None:
 
 def test_everything_that_is_imported_is_declared() -> None:
     """Also what another package brings today: tomorrow it may not."""
-    called = {"PIL": "pillow", "yaml": "pyyaml"}
+    called = {"PIL": "pillow", "yaml": "pyyaml", "resvg_py": "resvg-py"}
     project = text("pyproject.toml").split("[project.scripts]")[0]
     declared = {name.lower() for name in re.findall(r'"([\w-]+)>=', project)}
     own = {"webui", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
