@@ -1,6 +1,6 @@
 """Ratios between Lucid and what it is built on, each measured in one run on one machine:
 
-    python benchmarks/run.py [--only step,load,start,sd15] [--cache FOLDER]
+    python benchmarks/run.py [--only step,load,start,sd15,sampler] [--cache FOLDER]
 
 Seconds mean little on another machine; ratios travel. Each pair is run turn about, so that a machine that slows down
 slows both, and the medians are compared. ``docs/benchmarks.md`` holds the figures of the last run.
@@ -227,6 +227,48 @@ def loading(checkpoint: Path, repeats: int) -> None:
     )
 
 
+def samplers(checkpoint: Path, repeats: int) -> None:
+    """What each sampler calculates and draws between two calls of the network, over a call at 512 x 512 with guidance."""
+    import torch
+
+    from webui.domain.samplers import SAMPLERS
+    from webui.engine.generate import sampling_noise
+    from webui.engine.noise import BatchNoise, PictureNoise
+    from webui.engine.samplers import build
+
+    models, selection = manager_and_selection(checkpoint)
+    list(models.load(selection))
+    with models.use(selection) as model, torch.inference_mode():
+        device = model.compute.device
+        shape = (4, 64, 64)
+        text = torch.randn(2, 77, model.checkpoint.unet.config.cross_attention_dim, device=device)
+        network, x = model.network(), torch.randn(2, *shape, device=device)
+
+        def call() -> None:
+            network(x, 500.0, text).sum().item()  # waits for the device
+
+        def run(name: str) -> float:
+            """Seconds per call; what the network would answer costs next to nothing."""
+            scheduler = build(name, "Automatic", 20, model.checkpoint.scheduler_config)
+            noise = BatchNoise([PictureNoise(1, shape, device)])
+            latents = noise.first() * scheduler.init_noise_sigma
+            begin = time.perf_counter()
+            latents = scheduler.begin(latents, sampling_noise(scheduler, noise))
+            while not scheduler.done:
+                output = scheduler.scale_model_input(latents)
+                denoised = scheduler.predict_x0(output, latents)
+                latents = scheduler.advance(denoised, denoised)
+            latents.sum().item()
+            return (time.perf_counter() - begin) / scheduler.call
+
+        call()
+        per_call = median(seconds(call) for _ in range(repeats))
+        costs = {row.name: median(run(row.name) for _ in range(repeats)) for row in SAMPLERS}
+        for name in sorted(costs, key=lambda name: -costs[name]):
+            detail = f"{costs[name] * 1e3:.2f} ms over {per_call * 1e3:.0f} ms"
+            tell(f"% of a U-Net call: {name}", 100 * costs[name] / per_call, detail)
+
+
 def start(repeats: int) -> None:
     """From ``python app.py`` to the first answered page, over a bare ``import gradio`` in the same Python."""
 
@@ -265,7 +307,7 @@ def start(repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="step,load,start", help="comma-separated: step, load, start, sd15")
+    parser.add_argument("--only", default="step,load,start", help="comma-separated: step, load, start, sd15, sampler")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lucid-benchmarks")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
@@ -276,10 +318,12 @@ def main() -> None:
     if "step" in wanted:
         starter = ROOT / "models" / "checkpoints" / "lucid-starter.safetensors"
         step_and_picture(starter, side=128, steps=20, repeats=arguments.repeats)
-    if wanted & {"load", "sd15"}:
+    if wanted & {"load", "sd15", "sampler"}:
         from random_checkpoint import write_sd15
 
         checkpoint = write_sd15(arguments.cache / "sd15-random.safetensors")
+        if "sampler" in wanted:
+            samplers(checkpoint, arguments.repeats)
         if "load" in wanted:
             loading(checkpoint, arguments.repeats)
         if "sd15" in wanted:
