@@ -75,11 +75,6 @@ def test_other_sizes_are_fine_with_configs() -> None:
 
 
 ADDITIONS = {
-    "LoRA": (kohya_lora(768), "lora", "sd1"),
-    "LoRA for SD 2": (kohya_lora(1024), "lora", "sd2"),
-    "LoRA for SDXL": (kohya_lora(2048, "lora_te1_text_model"), "lora", "sdxl"),
-    "LoRA of peft": (published.PEFT_LORA, "lora", "sd1"),
-    "LoHa": (published.LOHA, "lora", "sd1"),
     "ControlNet": (published.CONTROLNET, "controlnet", "sd1"),
     "ControlNet of diffusers": (published.CONTROLNET_DIFFUSERS, "controlnet", "sd1"),
     "T2I adapter": ({"adapter.body.0.in_conv.weight": (320, 192, 1, 1)}, "controlnet", "unknown"),
@@ -120,6 +115,32 @@ def test_additions_that_cannot() -> None:
     assert identity_of({"emb_params": (0, 768)}).kind == ""
     assert "pictures of a batch" in identity_of(published.HYPERNETWORK, activation_func="softmax").problem
     assert "'magic'" in identity_of(published.HYPERNETWORK, activation_func="magic").problem
+
+
+TO_K = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+LORAS = {
+    "kohya": (kohya_lora(768), "sd1"),
+    "kohya for SD 2": (kohya_lora(1024), "sd2"),
+    "kohya for SDXL": (kohya_lora(2048, "lora_te1_text_model"), "sdxl"),
+    "kohya for SDXL by its depth": (
+        {"lora_unet_input_blocks_4_1_transformer_blocks_1_attn1_to_q.oft_blocks": (4, 8, 8)},
+        "sdxl",
+    ),
+    "kohya, text encoder only": ({"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 768)}, "sd1"),
+    "PEFT": (published.PEFT_LORA, "sd1"),
+    "LoHa": (published.LOHA, "sd1"),
+    "LoKr": ({f"{TO_K}.lokr_w1": (8, 8), f"{TO_K}.lokr_w2": (80, 96)}, "unknown"),
+    "GLoRA": ({f"{TO_K}.a1.weight": (768, 8), f"{TO_K}.b1.weight": (640, 8)}, "unknown"),
+    "IA3": ({f"{TO_K}.weight": (640,), f"{TO_K}.on_input": ()}, "unknown"),
+    "full difference": ({f"{TO_K}.diff": (640, 768)}, "sd1"),
+    "norms": ({"lora_unet_out_0.w_norm": (320,), "lora_unet_out_0.b_norm": (320,)}, "unknown"),
+    "Flux": ({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": (8, 3072)}, "flux"),
+}
+
+
+@pytest.mark.parametrize(("shapes", "family"), LORAS.values(), ids=LORAS)
+def test_loras_and_their_kin_are_usable(shapes: Shapes, family: str) -> None:
+    assert identity_of(shapes) == Identity("lora", family)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def identify(header: Header, label: str, has_configs: bool = False) -> Identity:
     if _any(tensors, "control_model.", "controlnet_cond_embedding.", "controlnet_down_blocks.", "adapter.body."):
         return _not_yet("controlnet", _family_by_context(tensors), label)
     if _is_lora(tensors):
-        return _not_yet("lora", _lora_family(header), label)
+        return Identity("lora", _lora_family(header))
     for recognise in (_checkpoint, _vae):
         identity = recognise(header, label, has_configs)
         if identity is not None:
@@ -233,17 +233,20 @@ def _taesd(tensors: Mapping[str, TensorInfo], label: str) -> Identity | None:
 
 
 def _is_lora(tensors: Iterable[str]) -> bool:
+    """LoRA, and what LyCORIS has beside it: each names its factors in its own way (``webui/engine/adapters``)."""
     marks = (
         ".lora_down.",
         ".lora_A.",
         ".lora.down.",
         "_lora.down.",
+        ".lora_linear_layer.down.",
         ".hada_w1_",
         ".lokr_w",
         ".oft_blocks",
         ".oft_diag",
     )
-    return any(mark in key for key in tensors for mark in marks)
+    endings = (".on_input", ".diff", ".w_norm", ".a1.weight")  # IA3, full differences, norms, GLoRA
+    return any(key.endswith(endings) or any(mark in key for mark in marks) for key in tensors)
 
 
 def _lora_family(header: Header) -> str:
@@ -254,11 +257,15 @@ def _lora_family(header: Header) -> str:
     tensors = header.tensors
     if any("double_blocks" in key or "single_transformer_blocks" in key for key in tensors):
         return "flux"
-    if _any(tensors, "lora_te2_", "text_encoder_2."):
-        return "sdxl"
-    for key, info in tensors.items():  # what goes into cross-attention's keys is as wide as the text states
-        if re.search(r"attn2[._]to_k[._](lora_down|lora_A|lora\.down|.*hada_w1_b)", key) and len(info.shape) >= 2:
-            return FAMILY_BY_CONTEXT_WIDTH.get(info.shape[1], "unknown")
+    if any(re.search(r"^lora_te2_|^text_encoder_2\.|transformer_blocks[._][1-9]", key) for key in tensors):
+        return "sdxl"  # the only one with two text encoders, and with attention several layers deep
+    # what goes into cross-attention's keys, and into the text encoder's layers, is as wide as the text states
+    parts = r"(?:lora_down\.weight|lora_A\.weight|lora\.down\.weight|lora_linear_layer\.down\.weight|hada_w1_b|diff)"
+    for layer in (r"attn2[._]to_k", r"lora_te_.*mlp_fc1|text_encoder\..*mlp\.fc1"):
+        reads_text = re.compile(rf".*(?:{layer})[._]{parts}")
+        for key, info in tensors.items():
+            if len(info.shape) >= 2 and reads_text.fullmatch(key):
+                return FAMILY_BY_CONTEXT_WIDTH.get(info.shape[1], "unknown")
     return "unknown"
 
 
