@@ -87,8 +87,8 @@ def draw(visited: Visited) -> str:
             *(_text("timestep", _RIGHT + 5, y_of_t(t) + 3, "start", f"{t:g}") for t in (0, 500, t_max)),
             *(_text("axis", x(step), _HEIGHT - 4, "middle", str(step + 1)) for step in _marked(len(steps))),
             _text("axis", (_LEFT + _RIGHT) / 2, _HEIGHT - 4, "middle", "step") if len(steps) > 3 else "",
-            _text("sigma", _RIGHT - 3, _TOP + 6, "end", "noise level σ"),
-            _text("timestep", _RIGHT - 3, _TOP + 17, "end", "timestep"),
+            _text("sigma", _LEFT + 5, _BOTTOM - 15, "start", "noise level σ"),  # curves fall: this corner stays free
+            _text("timestep", _LEFT + 5, _BOTTOM - 4, "start", "timestep"),
             _curve("timestep", timesteps),
             _curve("sigma", sigmas),
             '<circle class="pointed" r="4" visibility="hidden"/>',
