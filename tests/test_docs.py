@@ -91,7 +91,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_flags_that_are_named_exist(page: Path) -> None:
     known = {setting.flag for setting in SETTINGS.values()} | {"--" + name.replace("_", "-") for name in PARAMETERS}
     known |= {*FOLDER_FLAGS, *SAME_AS, *IGNORED, *REFUSED, "--help", "--config", "--insecure"}
-    known |= {"--index-url", "--check", "--work"}  # pip's, ruff's, the training's
+    known |= {"--index-url", "--check", "--work", "--only"}  # pip's, ruff's, the training's, the benchmarks'
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
     assert not named - known
 
@@ -106,7 +106,7 @@ def test_everything_that_is_imported_is_declared() -> None:
     called = {"PIL": "pillow", "yaml": "pyyaml", "resvg_py": "resvg-py"}
     project = text("pyproject.toml").split("[project.scripts]")[0]
     declared = {name.lower() for name in re.findall(r'"([\w-]+)>=', project)}
-    own = {"webui", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    own = {"webui", *(name for path in (ROOT / "tests").rglob("*.py") for name in (path.stem, path.parent.name))}
     for path in [*(ROOT / "webui").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -6,6 +6,8 @@ AUTOMATIC1111's web UI, Forge and ComfyUI add, as observable from the levels the
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,13 +71,9 @@ def levels_above_0(schedule: str, n: int, model: TrainedLevels = SD1) -> Levels:
     if schedule == "DDIM":
         return model.sigmas[1 :: max(count // n, 1)][::-1]
     if schedule == "Beta":
-        from scipy.stats import beta
-
-        return low + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (high - low)  # type: ignore[no-any-return]
+        return low + _beta_quantiles(1 - np.linspace(0, 1, n)) * (high - low)
     if schedule == "Beta (ComfyUI)":  # whole timesteps, none twice
-        from scipy.stats import beta
-
-        places = beta.ppf(1 - np.linspace(0, 1, n, endpoint=False), 0.6, 0.6) * model.last
+        places = _beta_quantiles(1 - np.linspace(0, 1, n, endpoint=False)) * model.last
         whole = np.rint(np.round(places, 9)).astype(int)  # the median lies half way between two of an even number
         return model.sigmas[np.unique(whole)[::-1]]
     if schedule == "Turbo":
@@ -87,6 +85,11 @@ def levels_above_0(schedule: str, n: int, model: TrainedLevels = SD1) -> Levels:
         places = np.linspace(0, len(fitted) - 1, n)
         return np.exp(np.interp(places, np.arange(len(fitted)), np.log(fitted)))  # type: ignore[no-any-return]
     raise KeyError(schedule)
+
+
+def _beta_quantiles(share: Levels) -> Levels:
+    """Of the Beta distribution with α = β = 0.6. scipy is installed with the originals."""
+    return import_module("scipy.stats").beta.ppf(share, 0.6, 0.6)  # type: ignore[no-any-return]
 
 
 def linear_quadratic(n: int, threshold: float = 0.025) -> Levels:
