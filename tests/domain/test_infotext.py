@@ -41,11 +41,18 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
 requests = st.builds(GenerationRequest, **{name: st.just(p.default) | values_of(p) for name, p in PARAMETERS.items()})
 
 
+def as_drawn(request: GenerationRequest) -> GenerationRequest:
+    """Emphasis is not written where there is nothing to stress."""
+    signs = [*"([", *(["\\", "BREAK"] if request.emphasis == "None" else [])]
+    stressed = any(sign in request.prompt + request.negative_prompt for sign in signs)
+    return request if stressed else replace(request, emphasis="Original")
+
+
 @settings(deadline=None)
 @given(requests)
 def test_every_request_comes_back(request_: GenerationRequest) -> None:
     again, unused, remarks = to_request(parse(write(request_, version="1.2.3")))
-    assert again == request_
+    assert again == as_drawn(request_)
     assert unused == {}
     assert remarks == () or "hash of 2022" in remarks[0]
 
@@ -54,7 +61,7 @@ def test_every_request_comes_back(request_: GenerationRequest) -> None:
 @given(requests, requests)
 def test_a_whole_infotext_leaves_nothing_of_the_form(request_: GenerationRequest, form: GenerationRequest) -> None:
     request_ = replace(request_, checkpoint="dream", batch_size=2, batch_count=3)
-    assert to_request(parse(write(request_, version="")), form)[0] == request_
+    assert to_request(parse(write(request_, version="")), form)[0] == as_drawn(request_)
 
 
 @settings(deadline=None)

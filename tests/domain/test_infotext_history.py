@@ -83,7 +83,7 @@ def test_pictures_of_2022() -> None:
         ("a", "Version: v1.10.1", {}),
         ("a", "Version: v1.7.0-225-gabc", {}),
         ("a", "Version: v1.7.0-133-gde03882d", {"Downcast alphas_cumprod"}),
-        ("a [b:c:0.5]", "Version: 1.5.2", {"Downcast alphas_cumprod", "Old prompt editing timelines"}),
+        ("a [b:c:0.5]", "Version: 1.5.2", {"Downcast alphas_cumprod"}),
         ("a", "Sampler: DDIM, Version: v1.5.2", {"Downcast alphas_cumprod", "Pad conds v0"}),
         ("a", "Refiner: x, Version: v1.7.0-300", {"Refiner switch by sampling steps"}),
         ("a [b]", "Version: f0.0.17v1.8.0rc-latest-276-g29be1da7", {}),
@@ -92,5 +92,6 @@ def test_pictures_of_2022() -> None:
     ],
 )
 def test_what_old_versions_did_otherwise(prompt: str, params: str, implied: set[str]) -> None:
-    _, unused, _ = to_request(parse(f"{prompt}\nSteps: 20, Seed: 1, Size: 64x64, {params}"))
+    request, unused, _ = to_request(parse(f"{prompt}\nSteps: 20, Seed: 1, Size: 64x64, {params}"))
+    assert request.old_timelines is (prompt == "a [b:c:0.5]")
     assert {key for key in unused if key != "Refiner"} == set(implied)

@@ -4,16 +4,21 @@ import torch
 from tiny import tiny_components
 
 from webui.engine.chunks import chunk_prompt
-from webui.engine.conditioning import CACHED_PROMPTS, ConditioningCache, apply_emphasis, encode_chunks
+from webui.engine.conditioning import CACHED_BYTES, CACHED_PROMPTS, ConditioningCache, apply_emphasis, encode_prompts
 from webui.engine.tokenizer import ClipTokenizer
 
 TOKENIZER = ClipTokenizer()
 CPU = torch.device("cpu")
 
 
-def encode(text: str) -> torch.Tensor:
+(EMPTY,) = chunk_prompt("", TOKENIZER)
+
+
+def encode(*texts: str, emphasis: str = "Original") -> torch.Tensor:
     encoder = tiny_components()["text_encoder"]
-    return encode_chunks(chunk_prompt(text, TOKENIZER), lambda ids: encoder(ids).last_hidden_state, CPU)
+    prompts = [chunk_prompt(text, TOKENIZER, emphasis=emphasis) for text in texts]
+    keep_mean = emphasis != "No norm"
+    return encode_prompts(prompts, EMPTY, lambda ids: encoder(ids).last_hidden_state, CPU, keep_mean=keep_mean)
 
 
 def test_a_plain_prompt_is_what_the_text_encoder_says():
@@ -40,12 +45,46 @@ def test_emphasis_weighs_tokens_and_keeps_the_mean_of_the_chunk():
 
 
 def test_each_chunk_keeps_its_own_mean():
-    states = torch.randn(2, 77, 8, generator=torch.Generator().manual_seed(0)) + 1
-    weights = torch.ones(2, 77)
-    weights[1, 5] = 2.0
+    states = torch.randn(1, 2, 77, 8, generator=torch.Generator().manual_seed(0)) + 1
+    weights = torch.ones(1, 2, 77)
+    weights[0, 1, 5] = 2.0
     weighted = apply_emphasis(states, weights)
-    torch.testing.assert_close(weighted[0], states[0])
-    torch.testing.assert_close(weighted.mean(dim=(1, 2)), states.mean(dim=(1, 2)))
+    torch.testing.assert_close(weighted[0, 0], states[0, 0])
+    torch.testing.assert_close(weighted.mean(dim=(2, 3)), states.mean(dim=(2, 3)))
+
+
+def test_the_texts_of_a_schedule_keep_their_mean_together():
+    """A1111 gives the batch of a prompt's texts its mean back by one factor, so the plain one changes a little too."""
+    states = torch.randn(2, 1, 77, 8, generator=torch.Generator().manual_seed(0)) + 1
+    weights = torch.ones(2, 1, 77)
+    weights[1, 0, 5] = 2.0
+    weighted = apply_emphasis(states, weights)
+    torch.testing.assert_close(weighted.mean(), states.mean())
+    ratio = weighted / states
+    torch.testing.assert_close(ratio[0], ratio[1, 0, 0, 0].expand(1, 77, 8))
+    assert abs(ratio[0, 0, 0, 0] - 1) > 1e-3
+
+
+def test_the_shorter_texts_of_a_schedule_are_filled_up_with_empty_chunks():
+    both = encode("a fox", "cat " * 76)
+    assert both.shape == (2, 2 * 77, 32)
+    torch.testing.assert_close(both[:1], torch.cat([encode("a fox"), encode("")], dim=1))
+
+
+def test_emphasis_in_other_ways():
+    plain = encode("a red fox")
+    without_norm = encode("a (red:1.5) fox", emphasis="No norm")
+    torch.testing.assert_close(without_norm[0, 2], plain[0, 2] * 1.5)
+    torch.testing.assert_close(without_norm[0, 3:], plain[0, 3:])
+    torch.testing.assert_close(encode("a (red:1.5) fox", emphasis="Ignore"), plain)
+    letters = [token.text for token in TOKENIZER.tokens("a (red:1.5) \\( BREAK fox")]
+    (chunk,) = chunk_prompt("a (red:1.5) \\( BREAK fox", TOKENIZER, emphasis="None")
+    assert chunk.length == len(letters)
+    assert set(chunk.weights) == {1.0}
+
+
+def test_a_prompt_of_many_chunks_is_encoded_in_groups():
+    torch.testing.assert_close(encode("fox " * 75 * 66)[:, -77:], encode("fox " * 75))
 
 
 def test_the_cache_encodes_once_and_forgets_the_least_recently_used():
@@ -65,3 +104,12 @@ def test_the_cache_encodes_once_and_forgets_the_least_recently_used():
     get("first")
     get(0)
     assert made == [0]
+
+
+def test_the_cache_is_bounded_in_bytes_too():
+    cache = ConditioningCache()
+    large = torch.zeros(1).expand(CACHED_BYTES // 6)  # no real memory; 2/3 of what may be held
+    for key in ("a", "b"):
+        assert cache.get(key, lambda: large) is large
+    assert cache.get("b", lambda: torch.zeros(1)) is large
+    assert cache.get("a", lambda: torch.ones(1)) is not large

@@ -53,6 +53,66 @@ def test_a_pair_is_got_at_scale_1_too():
     assert ask(1, pair=True) == ([3.0], [1.0], [4])
 
 
+class TestPromptsJoinedByAnd:
+    """Composable diffusion: each prompt steers by its own difference. The first says 3, the second 7, none 1."""
+
+    second = torch.full((1, 77, 2), 7.0)
+
+    def guidance(self, weight=1.0, other=1.0, scale=2.0, **more):
+        return Guidance(COND, UNCOND, scale, weight=weight, others=((other, self.second),), **more)
+
+    def ask(self, guidance, **more):
+        network = Recorder()
+        said = predict(network, X, 5.0, guidance, **more)
+        return said.guided.unique().tolist(), said.uncond.unique().tolist(), network.batches
+
+    def test_add_up_in_one_call(self):
+        assert self.ask(self.guidance()) == ([1 + 2 * 2 + 2 * 6], [1.0], [6])
+
+    def test_count_as_much_as_their_weights_say(self):
+        assert self.ask(self.guidance(1.5, -0.5))[0] == [1 + 2 * 1.5 * 2 - 2 * 0.5 * 6]
+        assert self.ask(self.guidance(0.0, 1.0)) == ([1 + 2 * 6], [1.0], [4])  # the first is not even asked
+        assert self.ask(self.guidance(0.0, 0.0)) == ([1.0], [1.0], [2])
+
+    def test_a_single_prompt_has_a_weight_too(self):
+        network = Recorder()
+        assert predict(network, X, 5.0, Guidance(COND, UNCOND, 1.0, weight=1.5)).guided.unique().tolist() == [4.0]
+
+    def test_those_of_another_length_are_asked_apart(self):
+        long = replace(self.guidance(), others=((1.0, torch.full((1, 154, 2), 7.0)), (1.0, self.second)))
+        assert self.ask(long) == ([1 + 2 * 2 + 2 * 6 + 2 * 6], [1.0], [6, 2])
+
+    def test_need_no_negative_prompt_where_it_cancels_out(self):
+        assert self.ask(self.guidance(0.5, 0.5, scale=1.0)) == ([5.0], [3.0], [4])
+        assert self.ask(self.guidance(0.5, 0.5, scale=1.0), pair=True) == ([5.0], [1.0], [6])
+
+    def test_many_do_not_share_one_call(self):
+        many = Guidance(COND, UNCOND, 2.0, others=((1.0, COND),) * 9)
+        assert self.ask(many) == ([1 + 2 * 2 * 10], [1.0], [16, 6])
+
+    def test_the_first_stands_in_for_a_negative_prompt_that_is_left_out(self):
+        """A1111: c_0 + the sum of weight_i (c_i - c_0), whatever the scale."""
+        assert self.ask(self.guidance(9.0, 0.5).without_uncond()) == ([3 + 0.5 * 4], [3.0], [4])
+        network = Recorder()
+        skipping = self.guidance(ngms=100.0, ngms_all_steps=True)
+        list(denoise(network, build("Euler", "Uniform", 2, {}), X, lambda *levels: X, skipping))
+        assert network.batches == [4, 4]
+
+    def test_are_brought_back_to_the_strength_that_they_have_together_at_scale_1(self):
+        def network(x, timestep, text):
+            return x * text.mean(dim=(1, 2))[:, None, None, None]
+
+        x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+        guided = predict(network, x, 5.0, self.guidance(scale=7.0, rescale=1.0)).guided
+        torch.testing.assert_close(guided, x * (1 + 2 + 6))
+
+    def test_work_in_pairs(self):
+        scheduler = EulerCFGppScheduler()
+        scheduler.set_timesteps(3)
+        _, batches = denoised(scheduler, self.guidance(scale=0.6))
+        assert batches == [6, 6, 6]
+
+
 class TestRescale:
     cond, guided = torch.randn(2, 3, 4, 6, 6, generator=torch.Generator().manual_seed(0)).unbind()
     guided = guided * torch.tensor([2.0, 3.0, 9.0])[:, None, None, None]

@@ -39,12 +39,16 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "variation_seed": -1,
         "variation_strength": 0.0,
         "clip_skip": 1,
+        "emphasis": "Original",
+        "old_timelines": False,
         "ensd": 0,
         "rng": "GPU",
         **{name: PARAMETERS[name].default for name in SAMPLING_OPTIONS},
     }
 )
 _ALWAYS_WRITTEN = ("schedule",)
+_HOLDS_BRACKETS = re.compile(r"[(\[]")
+_HOLDS_SIGNS = re.compile(r"[(\[\\]|BREAK")
 _UNLESS_EMPTY = ("checkpoint", "checkpoint_hash")
 _SIZES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"Size": ("width", "height"), "Seed resize from": ("seed_resize_width", "seed_resize_height")}
@@ -65,7 +69,7 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
     fields = {
         _key(parameter, request.sampler): _text(parameter, getattr(request, name))
         for name, parameter in PARAMETERS.items()
-        if parameter.infotext is not None and _is_written(name, getattr(request, name))
+        if parameter.infotext is not None and _is_written(name, request)
     }
     for key, names in _SIZES.items():
         width, height = (getattr(request, name) for name in names)
@@ -82,9 +86,13 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
     return compose(ParsedInfotext(request.prompt, request.negative_prompt, fields))
 
 
-def _is_written(name: str, value: Any) -> bool:
+def _is_written(name: str, request: GenerationRequest) -> bool:
+    value = getattr(request, name)
     if name in _UNLESS_EMPTY:
         return bool(value)
+    if name == "emphasis":  # A1111 leaves it out where it means nothing
+        means_something = _HOLDS_SIGNS if value == "None" else _HOLDS_BRACKETS
+        return value != ABSENT[name] and bool(means_something.search(request.prompt + request.negative_prompt))
     return name in _ALWAYS_WRITTEN or name not in ABSENT or bool(value != ABSENT[name])
 
 
@@ -118,7 +126,7 @@ def to_request(
     if not parsed.fields:
         return request, {}, ()
 
-    fields = _Fields(updated(parsed.fields))
+    fields = _Fields(updated(parsed.fields) | _implied(parsed))
     changes, remarks = _sampling(fields)
     for key, names in _SIZES.items():
         changes.append(_size(names, fields.take(key)))
@@ -145,9 +153,12 @@ def to_request(
         remarks.append(f"{old_hash[0]} is a checkpoint hash of 2022, which is not taken of the whole file.")
 
     unused = {key: value for key, value in fields.left.items() if key not in _ORIGIN}
-    if parsed.source == "AUTOMATIC1111":
-        unused |= implied_by_version(parsed.fields, parsed.prompt + parsed.negative_prompt)
     return request, unused, tuple(remarks)
+
+
+def _implied(parsed: ParsedInfotext) -> dict[str, str]:
+    is_a1111 = parsed.source == "AUTOMATIC1111"
+    return implied_by_version(parsed.fields, parsed.prompt + parsed.negative_prompt) if is_a1111 else {}
 
 
 class _Fields:

@@ -151,6 +151,19 @@ class GenerationRequest(SamplingOptions):
         maximum=12,
         step=1,
     )
+    emphasis: str = parameter(
+        "Original",
+        "Emphasis",
+        "What (word:1.2) does: No norm lets it change the strength of the rest too, Ignore does without, None reads letters.",
+        infotext="Emphasis",
+        choices=("Original", "No norm", "Ignore", "None"),
+    )
+    old_timelines: bool = parameter(
+        False,
+        "Old prompt editing timelines",
+        "Count steps in [from:to:when] as A1111 did before 1.6: below 1 a share of the steps, with or without a point.",
+        infotext="Old prompt editing timelines",
+    )
     ensd: int = parameter(
         0,
         "Eta noise seed delta",

@@ -8,7 +8,7 @@ tokens back, the cut goes behind it, so that a phrase stays whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.domain.prompt import Break, Piece, parse_attention
 from webui.engine.tokenizer import COMMA_TOKEN, END_TOKEN, START_TOKEN, ClipTokenizer
@@ -65,9 +65,19 @@ def chunk(
     return tuple(_framed(full, pad_token) for full in _cut(prompt, comma_backtrack))
 
 
-def chunk_prompt(text: str, tokenizer: ClipTokenizer, pad_token: int = END_TOKEN) -> tuple[Chunk, ...]:
-    """The chunks of a prompt as the user wrote it."""
-    return chunk(units(parse_attention(text), tokenizer), pad_token)
+def chunk_prompt(
+    text: str, tokenizer: ClipTokenizer, pad_token: int = END_TOKEN, *, emphasis: str = "Original"
+) -> tuple[Chunk, ...]:
+    """The chunks of a text. ``emphasis`` as in ``GenerationRequest``: with "Ignore" every token weighs 1."""
+    cut = chunk(units(attended(text, emphasis), tokenizer), pad_token)
+    if emphasis != "Ignore":
+        return cut
+    return tuple(replace(each, weights=(1.0,) * len(each.weights)) for each in cut)
+
+
+def attended(text: str, emphasis: str) -> tuple[Piece | Break, ...]:
+    """The pieces of a text. With emphasis "None" it means what it says: brackets, backslashes and BREAK are letters."""
+    return (Piece(text),) if emphasis == "None" else parse_attention(text)
 
 
 def count_tokens(text: str, tokenizer: ClipTokenizer) -> TokenCount:

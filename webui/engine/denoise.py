@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from webui.engine.guidance import Guidance, Network, predict
+from webui.engine.guidance import Guide, Network, predict
 from webui.engine.schedulers.solver import Noise, Solver
 from webui.errors import NumericalFailure
 
@@ -34,26 +34,26 @@ def denoise(
     scheduler: Solver,
     latents: Tensor,
     noise: Noise,
-    guidance: Guidance,
+    guidance: Guide,
     pictures_per_call: int | None = None,
 ) -> Iterator[Denoised]:
     """Subtract predicted noise from ``latents`` (n, c, h, w, float32, as noisy as the first level) step by step.
 
-    A generator: who pulls it owns progress, preview and stopping. ``noise`` is what samplers that add noise draw from;
-    ``pictures_per_call`` bounds how many pictures share a call of the network. An ``adaptive`` scheduler wants a single
-    picture, or the pictures of a batch would depend on one another. Raises ``NumericalFailure`` as soon as a prediction is
-    not finite.
+    A generator: who pulls it owns progress, preview and stopping. ``guidance`` is asked before each call of the network.
+    ``noise`` is what samplers that add noise draw from; ``pictures_per_call`` bounds how many pictures share a call. An
+    ``adaptive`` scheduler wants a single picture, or the pictures of a batch would depend on one another. Raises
+    ``NumericalFailure`` as soon as a prediction is not finite.
     """
     steps = 0 if scheduler.adaptive else len(scheduler.timesteps)
     calls = scheduler.num_inference_steps * scheduler.order  # as A1111 counts: two for each step of Heun, also the last
-    guidance = replace(guidance, scale=guidance.scale * scheduler.cfg_factor)
     group = pictures_per_call or len(latents)
     latents = scheduler.begin(latents, noise)
     while not scheduler.done:
         with torch.inference_mode():
             sigma, timestep = scheduler.sigma, scheduler.timestep
-            wants_uncond = guidance.wants_uncond(scheduler.call, calls, sigma)
-            here = guidance if wants_uncond else replace(guidance, scale=1.0)
+            here = guidance.at(scheduler.call)
+            wants_uncond = here.wants_uncond(scheduler.call, calls, sigma)
+            here = replace(here, scale=here.scale * scheduler.cfg_factor) if wants_uncond else here.without_uncond()
             pair = wants_uncond and scheduler.needs_uncond
             scaled = scheduler.scale_model_input(latents)
             said = [predict(network, x, timestep, here, pair=pair) for x in torch.split(scaled, group)]

@@ -1,6 +1,6 @@
 """txt2img, from the request to the picture. The page to read first.
 
-    1. the prompt becomes 75-token chunks, and the text encoder turns them into the conditioning
+    1. the prompt becomes a text for each step, each text 75-token chunks, and the text encoder turns them into the conditioning
     2. a random latent is drawn from the seed, one generator a picture
     3. the U-Net predicts noise, guided by the prompt; the sampler subtracts it; again for every step
     4. the VAE decodes the latent to a picture
@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui.domain.events import Loading, Notice, Preview, Step
+from webui.domain.prompt_plan import plan_prompt
 from webui.domain.request import GenerationRequest
 from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.engine.chunks import chunk_prompt
@@ -30,6 +31,7 @@ from webui.engine.guidance import Guidance
 from webui.engine.latents import decode, linear_preview, preview_jpeg, tiny_preview, to_images
 from webui.engine.model_manager import Model, ModelManager, Selection
 from webui.engine.noise import BatchNoise, PictureNoise
+from webui.engine.prompting import PromptedGuidance
 from webui.engine.recovery import Way, with_recovery
 from webui.engine.samplers import build
 from webui.engine.schedulers.base import Scheduler
@@ -86,16 +88,8 @@ def _sample(
     pictures_per_call: int,
 ) -> Generator[Step | Preview, None, Tensor]:
     """Steps 1 to 3: yields progress, returns the finished latents (n, 4, h/8, w/8)."""
-    guidance = Guidance(
-        cond=_condition(request.prompt, request.clip_skip, model),
-        uncond=_condition(request.negative_prompt, request.clip_skip, model),
-        scale=request.cfg_scale,
-        rescale=request.cfg_rescale,
-        skip_early=request.skip_early_cfg,
-        ngms=request.ngms,
-        ngms_all_steps=request.ngms_all_steps,
-    )
     scheduler = build_scheduler(request, model.checkpoint)
+    guidance = guided_by_prompts(request, scheduler, model)
     channels = model.vae.config.latent_channels
     drawn = [PictureNoise.of(picture, channels, model.compute.device) for picture in pictures]
     finished: list[Tensor] = []
@@ -126,6 +120,33 @@ def build_scheduler(request: GenerationRequest, checkpoint: Checkpoint) -> Sched
     )
 
 
+def guided_by_prompts(request: GenerationRequest, scheduler: Scheduler, model: Model) -> PromptedGuidance:
+    """What the prompts say for each network call of the sampler, encoded.
+
+    Their schedules are laid over the calls that A1111 counts: two for each step of a sampler of second order, also the last.
+    """
+    steps = scheduler.num_inference_steps * (1 if scheduler.adaptive else scheduler.order)
+    guidance = partial(
+        Guidance,
+        scale=request.cfg_scale,
+        rescale=request.cfg_rescale,
+        skip_early=request.skip_early_cfg,
+        ngms=request.ngms,
+        ngms_all_steps=request.ngms_all_steps,
+    )
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        prompts = tuple(chunk_prompt(text, model.tokenizer, emphasis=request.emphasis) for text in texts)
+        return model.encode(prompts, request.clip_skip, keep_mean=request.emphasis != "No norm")
+
+    return PromptedGuidance(
+        plan_prompt(request.prompt, steps, old_timelines=request.old_timelines),
+        plan_prompt(request.negative_prompt, steps, old_timelines=request.old_timelines, is_negative=True),
+        encode,
+        guidance,
+    )
+
+
 def first_latents(request: GenerationRequest, scheduler: Scheduler, noise: BatchNoise) -> Tensor:
     """Noise as strong as at the first level: times σ. Stability AI's code has √(1 + σ²) there, as if a picture lay below."""
     if request.sgm_noise_multiplier:
@@ -138,10 +159,6 @@ def sampling_noise(scheduler: Scheduler, noise: BatchNoise) -> Noise:
     if scheduler.brownian:
         return noise.brownian(scheduler.whole_levels)
     return lambda level_from, level_to: noise.next()
-
-
-def _condition(text: str, clip_skip: int, model: Model) -> Tensor:
-    return model.encode(chunk_prompt(text, model.tokenizer), clip_skip)
 
 
 def _preview(predicted: Tensor, model: Model, request: GenerationRequest) -> bytes:

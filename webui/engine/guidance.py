@@ -2,15 +2,20 @@
 
     guided = uncond + scale * (cond - uncond)
 
-Scale 0 is the unconditional prediction and 1 the prompt's own, so either takes a single call of the network. Three variants
-change how it goes on a run: some steps may do without the negative prompt (``skip_early``, ``ngms``), and what a large scale
-adds in contrast may be taken back (``rescale``).
+Scale 0 is the unconditional prediction and 1 the prompt's own, so either takes a single call of the network. Prompts joined
+by AND steer each by its own difference (composable diffusion, Liu et al. 2022, arXiv 2206.01714):
+
+    guided = uncond + sum over i of scale * weight_i * (cond_i - uncond)
+
+Three variants change how it goes on a run: some steps may do without the negative prompt (``skip_early``, ``ngms``), and what
+a large scale adds in contrast may be taken back (``rescale``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,13 +23,16 @@ from torch import Tensor
 # (x, t, text) -> model output; n pictures with n text conditionings
 Network = Callable[[Tensor, float, Tensor], Tensor]
 
+TEXTS_PER_CALL = 8  # more prompts joined by AND than that do not share a call: memory should not grow with them
+
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
     """Where a run is steered to, and how hard.
 
-    ``cond`` and ``uncond``, the prompt and the negative prompt, are (1, tokens, width). ``rescale`` is φ of
-    :func:`rescaled`, 0 ... 1. The negative prompt is left out, and the scale counts as 1, in the first share ``skip_early``
+    ``cond`` and ``uncond``, the prompt and the negative prompt, are (1, tokens, width). ``others`` are further prompts that
+    AND joins to the first, each with its weight; ``weight`` is the first one's. ``rescale`` is φ of :func:`rescaled`,
+    0 ... 1. The negative prompt is left out, and the scale counts as 1, in the first share ``skip_early``
     of the calls, and below the noise level ``ngms`` (negative guidance minimum sigma) in every other call, or in all with
     ``ngms_all_steps``; 0 turns either off. A1111's settings of these names.
     """
@@ -36,12 +44,39 @@ class Guidance:
     skip_early: float = 0.0
     ngms: float = 0.0
     ngms_all_steps: bool = False
+    weight: float = 1.0
+    others: tuple[tuple[float, Tensor], ...] = ()
+
+    def at(self, call: int) -> Guidance:
+        """It is the same in every network call; :mod:`webui.engine.prompting` has one that is not."""
+        return self
 
     def wants_uncond(self, call: int, calls: int, sigma: float) -> bool:
         """Whether the negative prompt counts in network call number ``call`` (from 0) of about ``calls``, at ``sigma``."""
         is_early = self.skip_early > 0 and call / calls <= self.skip_early
         is_late = sigma < self.ngms and (call % 2 == 1 or self.ngms_all_steps)
         return not (is_early or is_late)
+
+    def without_uncond(self) -> Guidance:
+        """For a call that leaves out the negative prompt: the first prompt stands in its place, and the scale is 1."""
+        return replace(self, uncond=self.cond, scale=1.0)
+
+    def terms(self, *, pair: bool = False) -> tuple[Tensor, tuple[tuple[float, Tensor], ...]]:
+        """What the network has to be asked: ``uncond``, and each prompt with what its difference to that counts.
+
+        Where the factors add up to 1, ``uncond`` cancels out and the first prompt can stand in its place, unless it is
+        wanted for itself (``pair``).
+        """
+        factors = [(self.scale * weight, cond) for weight, cond in ((self.weight, self.cond), *self.others)]
+        cancels = sum(factor for factor, _ in factors) == 1 and not pair
+        base = self.cond if cancels else self.uncond
+        return base, tuple((factor, cond) for factor, cond in factors if factor and cond is not base)
+
+
+class Guide(Protocol):
+    """What tells the guidance of each network call, counted from 0."""
+
+    def at(self, call: int) -> Guidance: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +90,39 @@ class Prediction:
 def predict(network: Network, x: Tensor, timestep: float, guidance: Guidance, *, pair: bool = False) -> Prediction:
     """What the network says of pictures x (n, c, h, w), guided. With ``pair`` it is asked without the prompt at any scale.
 
-    Both are asked in one call where their lengths agree. Where a long prompt has more 75-token chunks than the negative
-    one, they are asked apart, as A1111 does by default: padding the shorter one would change the picture.
+    All prompts are asked in one call where their lengths agree. Where a long prompt has more 75-token chunks than the
+    negative one, they are asked apart, as A1111 does by default: padding the shorter one would change the picture.
     """
-    if guidance.scale == 1 and not pair:
-        return _alone(network, x, timestep, guidance.cond)
-    if guidance.scale == 0:
-        return _alone(network, x, timestep, guidance.uncond)
-    if guidance.cond.shape == guidance.uncond.shape:
-        text = torch.cat([_for_each(guidance.cond, x), _for_each(guidance.uncond, x)])
-        with_prompt, without = network(torch.cat([x, x]), timestep, text).chunk(2)
-    else:
-        with_prompt = network(x, timestep, _for_each(guidance.cond, x))
-        without = network(x, timestep, _for_each(guidance.uncond, x))
-    guided = without + guidance.scale * (with_prompt - without)
+    base, terms = guidance.terms(pair=pair)
+    *with_prompt, without = _ask(network, x, timestep, [*(cond for _, cond in terms), base])
+    if not terms:
+        return Prediction(without, without)
+    guided = _steered(without, with_prompt, [factor for factor, _ in terms])
     if guidance.rescale:
-        guided = rescaled(guided, with_prompt, guidance.rescale)
+        weights = [factor / guidance.scale for factor, _ in terms]
+        # what the prompts predict together at scale 1
+        plain = with_prompt[0] if weights == [1] else _steered(without, with_prompt, weights)
+        guided = rescaled(guided, plain, guidance.rescale)
     return Prediction(guided, without)
+
+
+def _steered(without: Tensor, with_prompt: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
+    guided = without
+    for answer, factor in zip(with_prompt, factors, strict=True):
+        guided = guided + factor * (answer - without)
+    return guided
+
+
+def _ask(network: Network, x: Tensor, timestep: float, texts: Sequence[Tensor]) -> list[Tensor]:
+    """The network's answer for each text, those of equal length in one call."""
+    answers: dict[int, Tensor] = {}
+    for length in {text.shape[1]: None for text in texts}:
+        alike = [place for place, text in enumerate(texts) if text.shape[1] == length]
+        for some in (alike[start : start + TEXTS_PER_CALL] for start in range(0, len(alike), TEXTS_PER_CALL)):
+            text = torch.cat([texts[place].expand(len(x), -1, -1) for place in some])
+            said = network(torch.cat([x] * len(some)), timestep, text)
+            answers.update(zip(some, said.chunk(len(some)), strict=True))
+    return [answers[place] for place in range(len(texts))]
 
 
 def rescaled(guided: Tensor, cond: Tensor, phi: float) -> Tensor:
@@ -85,12 +136,3 @@ def rescaled(guided: Tensor, cond: Tensor, phi: float) -> Tensor:
     ratios = torch.stack([c.std() / g.std() for c, g in zip(cond, guided, strict=True)])
     ratios = ratios.reshape(-1, *[1] * (guided.ndim - 1))
     return phi * (guided * ratios) + (1 - phi) * guided
-
-
-def _alone(network: Network, x: Tensor, timestep: float, text: Tensor) -> Prediction:
-    answer = network(x, timestep, _for_each(text, x))
-    return Prediction(answer, answer)
-
-
-def _for_each(text: Tensor, x: Tensor) -> Tensor:
-    return text.expand(x.shape[0], -1, -1)
