@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webui.domain.prompt_plan import MOST_REMARKS, Part, PromptPlan, Stage, plan_prompt
+from webui.domain.located import MOST_REMARKS
+from webui.domain.prompt_plan import Part, PromptPlan, Stage, plan_prompt
 
 AND = [  # as A1111 1.10 reads them
     ("a AND b", [("a", 1), (" b", 1)]),

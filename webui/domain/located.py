@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MOST_REMARKS = 50  # a prompt that has more has them for one reason
+
 
 @dataclass(frozen=True)
 class Remark:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from webui.domain.comments import LEFT, comments
-from webui.domain.located import Located, Remark
+from webui.domain.located import MOST_REMARKS, Located, Remark
 from webui.domain.network_tags import NetworkTag, cut_networks
 from webui.domain.prompt_remarks import (
     AND,
@@ -36,7 +36,6 @@ __all__ = ["NetworkTag", "Part", "PromptPlan", "Remark", "Stage", "plan_prompt"]
 
 _WEIGHT = re.compile(r"\s*([-+]?(?:[0-9]+\.?|[0-9]*\.[0-9]+))\s*")
 _LONGEST_WEIGHT = 40
-MOST_REMARKS = 50  # a prompt that has more has them for one reason
 
 
 @dataclass(frozen=True)
