@@ -18,22 +18,37 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from webui.domain.events import Loading
-from webui.engine.chunks import chunk_prompt
-from webui.engine.conditioning import Prompt, encode_prompts
+from webui.domain.events import Loading, Notice
+from webui.engine.adapters.file import read_adapter
+from webui.engine.chunks import Chunk
+from webui.engine.conditioning import encode_chunks
 from webui.engine.denoise import unet_network
 from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
 from webui.engine.families import FAMILIES
 from webui.engine.families.base import Checkpoint
 from webui.engine.families.sd import load_vae
 from webui.engine.guidance import Network
+from webui.engine.patches import Applied, Patches
 from webui.engine.taesd import load_taesd
 from webui.engine.tokenizer import ClipTokenizer
 from webui.engine.weights import byte_size
-from webui.errors import OutOfMemory
+from webui.errors import OutOfMemory, UnreadableModel
 from webui.library.model_file import ModelFile
 
 Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class AdapterUse:
+    """A LoRA or one of its kin, with the strengths at which it changes text encoder and U-Net.
+
+    ``dyn`` bounds the rank of LoRA layers; None uses all of it.
+    """
+
+    file: ModelFile
+    te: float = 1.0
+    unet: float = 1.0
+    dyn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class Selection:
     checkpoint: ModelFile
     vae: ModelFile | None = None
     taesd: ModelFile | None = None
+    adapters: tuple[AdapterUse, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,20 +74,13 @@ class Model:
     def network(self) -> Network:
         return unet_network(self.checkpoint.unet)
 
-    def encode(self, prompts: tuple[Prompt, ...], clip_skip: int, *, keep_mean: bool = True) -> Tensor:
-        """Conditioning (texts, 77 * chunks, width) of texts that take turns, cut into chunks; remembered by content.
-
-        ``keep_mean`` see :func:`webui.engine.conditioning.apply_emphasis`.
-        """
+    def encode(self, chunks: tuple[Chunk, ...], clip_skip: int) -> Tensor:
+        """Conditioning (1, 77 * chunks, width) of a prompt cut into chunks; remembered by content."""
         checkpoint = self.checkpoint
         return checkpoint.prompts.get(
-            (prompts, clip_skip, keep_mean),
-            lambda: encode_prompts(
-                prompts,
-                chunk_prompt("", self.tokenizer)[0],
-                lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip),
-                self.compute.device,
-                keep_mean=keep_mean,
+            (chunks, clip_skip),
+            lambda: encode_chunks(
+                chunks, lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip), self.compute.device
             ),
         )
 
@@ -105,13 +114,16 @@ class ModelManager:
         self._loaded: OrderedDict[Key, Any] = OrderedDict()
         self._sizes: dict[Key, int] = {}
         self._in_use: frozenset[Key] = frozenset()
+        self._patches: dict[Key, Patches] = {}
 
-    def load(self, selection: Selection) -> Iterator[Loading]:
+    def load(self, selection: Selection) -> Iterator[Loading | Notice]:
         """Bring the selection into memory, telling how far it is; nothing happens if it is there already.
 
-        Raises ``UnreadableModel`` or, when even an empty memory cannot hold it, ``OutOfMemory``.
+        Raises ``UnreadableModel``, ``IncompatibleModel`` where an adapter does not fit the checkpoint or, when even an empty
+        memory cannot hold it, ``OutOfMemory``.
         """
         wanted = [file for file in (selection.checkpoint, selection.vae, selection.taesd) if file is not None]
+        wanted += [use.file for use in selection.adapters]
         self._in_use = frozenset(_key(file) for file in wanted)
         for file in wanted:
             if _key(file) not in self._loaded:
@@ -125,6 +137,7 @@ class ModelManager:
                     self.free_unused()
                     yield from self._load_alone(file)
             self._loaded.move_to_end(_key(file))
+        yield from self._patch(selection)
 
     @contextmanager
     def use(self, selection: Selection) -> Iterator[Model]:
@@ -132,6 +145,11 @@ class ModelManager:
         checkpoint = self._loaded[_key(selection.checkpoint)]
         vae = checkpoint.vae if selection.vae is None else self._loaded[_key(selection.vae)]
         taesd = None if selection.taesd is None else self._loaded[_key(selection.taesd)]
+        patches = self._patches[_key(selection.checkpoint)]
+        if not patches.carry(self._applied(selection)):  # its loading was not pulled to the end
+            raise RuntimeError(
+                f'the weights of "{selection.checkpoint.name}" do not carry the adapters of the selection'
+            )
         yield Model(checkpoint, vae, taesd, self._tokenizer, self.compute)
 
     def free_unused(self) -> None:
@@ -183,8 +201,46 @@ class ModelManager:
         if file.kind == "taesd":
             taesd = yield from load_taesd(file, self.compute)
             return taesd, byte_size(taesd)
+        if file.kind == "lora":
+            adapter = yield from read_adapter(file, self.compute.device)
+            return adapter, adapter.size
         checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
         return checkpoint, byte_size(checkpoint.text_encoder, checkpoint.unet, checkpoint.vae)
+
+    def _patch(self, selection: Selection) -> Iterator[Loading | Notice]:
+        """Make the checkpoint's weights carry the adapters of the selection and no others."""
+        key = _key(selection.checkpoint)
+        if key not in self._patches:
+            self._patches[key] = Patches(self._loaded[key])
+        patches = self._patches[key]
+        applied = self._applied(selection)
+        if patches.carry(applied):
+            return
+        for remark in patches.remarks(applied):
+            yield Notice(remark)
+        names = ", ".join(dict.fromkeys(use.file.name for use in selection.adapters))
+        text = f"applying {names}" if names else "taking LoRAs off"
+        yield Loading(text, 0.0)
+        try:
+            try:
+                yield from _telling(text, patches.change(applied))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.free_unused()
+                yield from _telling(text, patches.change(applied))
+        except UnreadableModel:  # the checkpoint's own weights are lost: the next request reads the file anew
+            self._forget(key)
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Memory ran out on {self.compute.device} while {text}. Close other programs, or use fewer or smaller ones."
+            ) from error
+
+    def _applied(self, selection: Selection) -> list[Applied]:
+        return [Applied(self._loaded[_key(use.file)], use.te, use.unet, use.dyn) for use in selection.adapters]
 
     def _make_room(self, needed: int) -> None:
         for key in list(self._loaded):
@@ -196,6 +252,16 @@ class ModelManager:
 
     def _forget(self, key: Key) -> None:
         del self._loaded[key], self._sizes[key]
+        self._patches.pop(key, None)
+
+
+def _telling(text: str, fractions: Iterator[float]) -> Iterator[Loading]:
+    """Every tenth of the way, as hundreds of weights a second need not all be told."""
+    told = 0.0
+    for fraction in fractions:
+        if fraction - told >= 0.1:
+            told = fraction
+            yield Loading(text, fraction)
 
 
 def _key(file: ModelFile) -> Key:
