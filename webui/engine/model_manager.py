@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from webui.domain.events import Loading, Notice
 from webui.engine.adapters.file import read_adapter
-from webui.engine.chunks import Chunk
-from webui.engine.conditioning import encode_chunks
+from webui.engine.chunks import chunk_prompt
+from webui.engine.conditioning import Prompt, encode_prompts
 from webui.engine.denoise import unet_network
 from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
 from webui.engine.families import FAMILIES
@@ -74,13 +74,20 @@ class Model:
     def network(self) -> Network:
         return unet_network(self.checkpoint.unet)
 
-    def encode(self, chunks: tuple[Chunk, ...], clip_skip: int) -> Tensor:
-        """Conditioning (1, 77 * chunks, width) of a prompt cut into chunks; remembered by content."""
+    def encode(self, prompts: tuple[Prompt, ...], clip_skip: int, *, keep_mean: bool = True) -> Tensor:
+        """Conditioning (texts, 77 * chunks, width) of texts that take turns, cut into chunks; remembered by content.
+
+        ``keep_mean`` see :func:`webui.engine.conditioning.apply_emphasis`.
+        """
         checkpoint = self.checkpoint
         return checkpoint.prompts.get(
-            (chunks, clip_skip),
-            lambda: encode_chunks(
-                chunks, lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip), self.compute.device
+            (prompts, clip_skip, keep_mean),
+            lambda: encode_prompts(
+                prompts,
+                chunk_prompt("", self.tokenizer)[0],
+                lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip),
+                self.compute.device,
+                keep_mean=keep_mean,
             ),
         )
 
