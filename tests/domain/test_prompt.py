@@ -1,7 +1,6 @@
 """The rows of the table are what AUTOMATIC1111's web UI 1.10 makes of these texts (its own parser was run)."""
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -120,17 +119,3 @@ def test_escaped_text_survives(text):
 @given(st.text(alphabet="abc, "), st.floats(-100, 100))
 def test_a_written_weight_is_read_back(text, weight):
     assert parse_attention(f"({text}a:{weight:.6f})") == (Piece(f"{text}a", float(f"{weight:.6f}")),)
-
-
-def documented():
-    for row in (Path(__file__).parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8").splitlines():
-        if " × " in row and row.startswith("| `"):
-            written, read = re.fullmatch(r"\| `(.+?)` \| (.+) \|", row).groups()
-            yield written, [(text, float(weight)) for text, weight in re.findall(r"`(.+?)` × ([\d.]+)", read)]
-
-
-def test_the_documentation_is_right():
-    rows = list(documented())
-    assert rows
-    for written, read in rows:
-        assert [(piece.text.strip(), round(piece.weight, 2)) for piece in parse_attention(written)] == read, written
