@@ -47,7 +47,8 @@ def sampling_fields(runtime: Runtime, kept: str, steps: Any) -> dict[str, Compon
             f"lucid.schedulePlot({kept!r}, {json.dumps(PLOTTED)}, element, server)",
             server_functions=[levels],
         )
-    fields[CUSTOM_SIGMAS] = field(CUSTOM_SIGMAS)
+    with gr.Column(elem_id="custom-schedule", min_width=0):
+        fields[CUSTOM_SIGMAS] = field(CUSTOM_SIGMAS)
     fields["steps"] = number_field("steps", steps)
     return fields
 
@@ -86,7 +87,10 @@ def rules() -> dict[str, Any]:
         "always": [name for name in SAMPLING_OPTIONS if name not in by_samplers | by_schedules],
         "samplers": {row.name: {"options": row.options, "automatic": row.default_schedule} for row in SAMPLERS},
         "schedules": {row.name: row.options for row in SCHEDULES},
-        "groups": {f"option-group-{number}": names for number, names in enumerate(GROUPS.values())},
+        "groups": {
+            "custom-schedule": [CUSTOM_SIGMAS],
+            **{f"option-group-{number}": names for number, names in enumerate(GROUPS.values())},
+        },
     }
 
 
