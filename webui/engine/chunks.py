@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from webui.domain.prompt import Break, Piece, parse_attention
+from webui.engine.embedding_words import EmbeddingWord, EmbeddingWords
 from webui.engine.tokenizer import COMMA_TOKEN, END_TOKEN, START_TOKEN, ClipTokenizer
 
 CHUNK_LENGTH = 75
@@ -21,20 +22,25 @@ COMMA_BACKTRACK = 20
 class Unit:
     """Tokens that are never parted by the end of a chunk, and their weight.
 
-    One token for a word or a part of one; an embedding of N vectors is N placeholder tokens, at most 75.
+    One token for a word or a part of one; an embedding of N vectors is N added tokens, at most 75.
     """
 
     tokens: tuple[int, ...]
     weight: float = 1.0
+    embedding: EmbeddingWord | None = None
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """77 token numbers with their weights: start, ``length`` tokens of the prompt, end, padding."""
+    """77 token numbers with their weights: start, ``length`` tokens of the prompt, end, padding.
+
+    ``embeddings`` are those in it, in their order. They tell the content of their files, so chunks that are equal read alike.
+    """
 
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
     length: int
+    embeddings: tuple[EmbeddingWord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,25 @@ class TokenCount:
     limit: int
 
 
-def units(pieces: Iterable[Piece | Break], tokenizer: ClipTokenizer) -> Iterator[Unit | Break]:
-    """The tokens of a parsed prompt, one by one."""
+def units(
+    pieces: Iterable[Piece | Break], tokenizer: ClipTokenizer, words: EmbeddingWords | None = None
+) -> Iterator[Unit | Break]:
+    """The tokens of a parsed prompt, one by one; names of ``words`` as the tokens of their vectors."""
     for piece in pieces:
         if isinstance(piece, Break):
             yield piece
-        else:
-            yield from (Unit((token,), piece.weight) for token in tokenizer.encode(piece.text))
+            continue
+        tokens = tokenizer.encode(piece.text)
+        place = 0
+        while place < len(tokens):
+            found = words.at(tokens, place) if words is not None else None
+            if found is None:
+                yield Unit((tokens[place],), piece.weight)
+                place += 1
+            else:
+                word, length = found
+                yield Unit(word.tokens, piece.weight, word)
+                place += length
 
 
 def chunk(
@@ -66,10 +84,15 @@ def chunk(
 
 
 def chunk_prompt(
-    text: str, tokenizer: ClipTokenizer, pad_token: int = END_TOKEN, *, emphasis: str = "Original"
+    text: str,
+    tokenizer: ClipTokenizer,
+    pad_token: int = END_TOKEN,
+    *,
+    emphasis: str = "Original",
+    words: EmbeddingWords | None = None,
 ) -> tuple[Chunk, ...]:
-    """The chunks of a text. ``emphasis`` as in ``GenerationRequest``: with "Ignore" every token weighs 1."""
-    cut = chunk(units(attended(text, emphasis), tokenizer), pad_token)
+    """The chunks of a text, which may use ``words``. ``emphasis`` as in ``GenerationRequest``: with "Ignore" all weigh 1."""
+    cut = chunk(units(attended(text, emphasis), tokenizer, words), pad_token)
     if emphasis != "Ignore":
         return cut
     return tuple(replace(each, weights=(1.0,) * len(each.weights)) for each in cut)
@@ -80,9 +103,18 @@ def attended(text: str, emphasis: str) -> tuple[Piece | Break, ...]:
     return (Piece(text),) if emphasis == "None" else parse_attention(text)
 
 
-def count_tokens(text: str, tokenizer: ClipTokenizer) -> TokenCount:
-    """How many tokens of how many a prompt takes. All chunks but the last count as full, and so does one ended by BREAK."""
-    prompt = list(units(parse_attention(text), tokenizer))
+def embeddings_in(text: str, tokenizer: ClipTokenizer, words: EmbeddingWords) -> tuple[EmbeddingWord, ...]:
+    """The embeddings that a text names, each once, in the order in which they come."""
+    prompt = units(parse_attention(text), tokenizer, words)
+    return tuple(dict.fromkeys(unit.embedding for unit in prompt if isinstance(unit, Unit) and unit.embedding))
+
+
+def count_tokens(text: str, tokenizer: ClipTokenizer, words: EmbeddingWords | None = None) -> TokenCount:
+    """How many tokens of how many a prompt takes. All chunks but the last count as full, and so does one ended by BREAK.
+
+    An embedding counts as many as it has vectors.
+    """
+    prompt = list(units(parse_attention(text), tokenizer, words))
     chunks = chunk(prompt)
     limit = CHUNK_LENGTH * len(chunks)
     ends_with_break = bool(prompt) and isinstance(prompt[-1], Break)
@@ -124,4 +156,5 @@ def _framed(content: list[Unit], pad_token: int) -> Chunk:
         (START_TOKEN, *tokens, END_TOKEN, *[pad_token] * padding),
         (1.0, *weights, *[1.0] * (1 + padding)),
         len(tokens),
+        tuple(unit.embedding for unit in content if unit.embedding is not None),
     )

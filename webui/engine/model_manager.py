@@ -24,10 +24,13 @@ from webui.engine.chunks import chunk_prompt
 from webui.engine.conditioning import Prompt, encode_prompts
 from webui.engine.denoise import unet_network
 from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
+from webui.engine.embedding_words import EmbeddingWords, too_long, why_skipped
+from webui.engine.embeddings import AddedWords, read_embedding
 from webui.engine.families import FAMILIES
 from webui.engine.families.base import Checkpoint
 from webui.engine.families.sd import load_vae
 from webui.engine.guidance import Network
+from webui.engine.hypernetworks import changes_nothing, hypernetworks_on, read_hypernetwork
 from webui.engine.patches import Applied, Patches
 from webui.engine.taesd import load_taesd
 from webui.engine.tokenizer import ClipTokenizer
@@ -52,12 +55,25 @@ class AdapterUse:
 
 
 @dataclass(frozen=True)
+class HypernetworkUse:
+    """A hypernetwork and how strongly it acts; 1 as it was trained."""
+
+    file: ModelFile
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
 class Selection:
-    """The model files that a request runs with. ``vae`` None is the checkpoint's own, ``taesd`` None has no preview."""
+    """The model files that a request runs with. ``vae`` None is the checkpoint's own, ``taesd`` None has no preview.
+
+    ``embeddings`` are those whose names the prompts may use. ``hypernetworks`` act one after another in this order.
+    """
 
     checkpoint: ModelFile
     vae: ModelFile | None = None
     taesd: ModelFile | None = None
+    embeddings: tuple[ModelFile, ...] = ()
+    hypernetworks: tuple[HypernetworkUse, ...] = ()
     adapters: tuple[AdapterUse, ...] = ()
 
 
@@ -70,6 +86,12 @@ class Model:
     taesd: nn.Module | None
     tokenizer: ClipTokenizer
     compute: Compute
+    added: AddedWords
+
+    @property
+    def words(self) -> EmbeddingWords:
+        """The embeddings that prompts may name: to be given to :func:`webui.engine.chunks.chunk_prompt`."""
+        return self.added.words
 
     def network(self) -> Network:
         return unet_network(self.checkpoint.unet)
@@ -85,10 +107,17 @@ class Model:
             lambda: encode_prompts(
                 prompts,
                 chunk_prompt("", self.tokenizer)[0],
-                lambda ids: checkpoint.family.encode(checkpoint, ids, clip_skip),
+                lambda ids: self.read(ids, clip_skip),
                 self.compute.device,
                 keep_mean=keep_mean,
             ),
+        )
+
+    def read(self, ids: Tensor, clip_skip: int) -> Tensor:
+        """States of token ids (n, 77), those of embeddings among them."""
+        checkpoint = self.checkpoint
+        return self.added.encode(
+            checkpoint.text_encoder, "clip_l", ids, lambda known: checkpoint.family.encode(checkpoint, known, clip_skip)
         )
 
     @property
@@ -121,6 +150,7 @@ class ModelManager:
         self._loaded: OrderedDict[Key, Any] = OrderedDict()
         self._sizes: dict[Key, int] = {}
         self._in_use: frozenset[Key] = frozenset()
+        self._remarked: frozenset[str] = frozenset()
         self._patches: dict[Key, Patches] = {}
 
     def load(self, selection: Selection) -> Iterator[Loading | Notice]:
@@ -131,6 +161,7 @@ class ModelManager:
         """
         wanted = [file for file in (selection.checkpoint, selection.vae, selection.taesd) if file is not None]
         wanted += [use.file for use in selection.adapters]
+        wanted += [*_fitting(selection), *(use.file for use in selection.hypernetworks)]
         self._in_use = frozenset(_key(file) for file in wanted)
         for file in wanted:
             if _key(file) not in self._loaded:
@@ -145,6 +176,7 @@ class ModelManager:
                     yield from self._load_alone(file)
             self._loaded.move_to_end(_key(file))
         yield from self._patch(selection)
+        yield from self._remark(selection)
 
     @contextmanager
     def use(self, selection: Selection) -> Iterator[Model]:
@@ -157,7 +189,13 @@ class ModelManager:
             raise RuntimeError(
                 f'the weights of "{selection.checkpoint.name}" do not carry the adapters of the selection'
             )
-        yield Model(checkpoint, vae, taesd, self._tokenizer, self.compute)
+        embeddings = _fitting(selection)
+        added = AddedWords(
+            EmbeddingWords(embeddings, self._tokenizer), [self._loaded[_key(embedding)] for embedding in embeddings]
+        )
+        acting = [(self._loaded[_key(use.file)], use.strength) for use in selection.hypernetworks]
+        with hypernetworks_on(checkpoint.unet, acting):
+            yield Model(checkpoint, vae, taesd, self._tokenizer, self.compute, added)
 
     def free_unused(self) -> None:
         """Let go of everything that the current selection does not name."""
@@ -211,6 +249,12 @@ class ModelManager:
         if file.kind == "lora":
             adapter = yield from read_adapter(file, self.compute.device)
             return adapter, adapter.size
+        if file.kind == "embedding":
+            embedding = yield from read_embedding(file, self.compute.device)
+            return embedding, embedding.size
+        if file.kind == "hypernetwork":
+            hypernetwork = yield from read_hypernetwork(file, self.compute.device)
+            return hypernetwork, hypernetwork.size
         checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
         return checkpoint, byte_size(checkpoint.text_encoder, checkpoint.unet, checkpoint.vae)
 
@@ -249,6 +293,20 @@ class ModelManager:
     def _applied(self, selection: Selection) -> list[Applied]:
         return [Applied(self._loaded[_key(use.file)], use.te, use.unet, use.dyn) for use in selection.adapters]
 
+    def _remark(self, selection: Selection) -> Iterator[Notice]:
+        """What of the selection has no effect, said once for as long as it stays selected."""
+        unet = self._loaded[_key(selection.checkpoint)].unet
+        remarks = [why_skipped(file, selection.checkpoint) or too_long(file) for file in selection.embeddings]
+        remarks += [
+            f'The hypernetwork "{use.file.name}" changes nothing: "{selection.checkpoint.name}" has no layer of its widths.'
+            for use in selection.hypernetworks
+            if changes_nothing(self._loaded[_key(use.file)], unet)
+        ]
+        said, self._remarked = self._remarked, frozenset(remarks)
+        for remark in dict.fromkeys(remarks):
+            if remark and remark not in said:
+                yield Notice(remark)
+
     def _make_room(self, needed: int) -> None:
         for key in list(self._loaded):
             if self.loaded_bytes + needed <= self.budget:
@@ -269,6 +327,11 @@ def _telling(text: str, fractions: Iterator[float]) -> Iterator[Loading]:
         if fraction - told >= 0.1:
             told = fraction
             yield Loading(text, fraction)
+
+
+def _fitting(selection: Selection) -> tuple[ModelFile, ...]:
+    """The embeddings that the checkpoint's text encoder can read."""
+    return tuple(file for file in selection.embeddings if not why_skipped(file, selection.checkpoint))
 
 
 def _key(file: ModelFile) -> Key:
