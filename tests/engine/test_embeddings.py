@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from tiny import tiny_components
 
 from webui.domain.events import Notice
 from webui.domain.prompt import parse_attention
+from webui.domain.request import GenerationRequest
 from webui.engine.chunks import Chunk, TokenCount, chunk_prompt, count_tokens, embeddings_in, units
+from webui.engine.drawn import Drawn
 from webui.engine.embedding_words import FIRST_ADDED_TOKEN, EmbeddingWords
+from webui.engine.generate import Options, generate_batch
 from webui.engine.model_manager import Model, ModelManager, Selection
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import UnreadableModel
@@ -99,6 +103,24 @@ def test_afterwards_the_text_encoder_reads_as_before(models: ModelManager, tiny_
         model.read(torch.tensor([chunk.tokens for chunk in chunks_of("easy", model.words)]), 1)
         assert torch.equal(model.read(plain, 1), before)
     assert not model.checkpoint.text_encoder.get_input_embeddings()._forward_hooks
+
+
+def test_a_picture_is_drawn_with_it_and_remembers_none_of_it(
+    models: ModelManager, tiny_library: Library, folder: Path
+) -> None:
+    request = GenerationRequest(prompt="a easy cat", seed=1, steps=2, width=64, height=64)
+    plain = Selection(tiny_library.find("checkpoint", "a"))
+
+    def drawn() -> bytes:
+        files = library_of(folder).files("embedding")
+        events = generate_batch(request, 0, models, replace(plain, embeddings=files), Options(preview="off"))
+        (picture,) = (event.image for event in events if isinstance(event, Drawn))
+        return picture.tobytes()
+
+    first = drawn()
+    assert drawn() == first
+    torch.save({"string_to_param": {"*": EASY * 3}, "name": "retrained"}, folder / "Easy.pt")
+    assert drawn() != first
 
 
 class TestNames:

@@ -136,7 +136,9 @@ def guided_by_prompts(request: GenerationRequest, scheduler: Scheduler, model: M
     )
 
     def encode(texts: Sequence[str]) -> Tensor:
-        prompts = tuple(chunk_prompt(text, model.tokenizer, emphasis=request.emphasis) for text in texts)
+        prompts = tuple(
+            chunk_prompt(text, model.tokenizer, emphasis=request.emphasis, words=model.words) for text in texts
+        )
         return model.encode(prompts, request.clip_skip, keep_mean=request.emphasis != "No norm")
 
     return PromptedGuidance(
