@@ -162,6 +162,7 @@ def test_a_failed_job_says_why_and_the_next_one_works(runtime, data):
 def test_tokens_are_counted_without_torch(runtime):
     count = runtime.count_tokens("cat " * 76)
     assert (count.tokens, count.limit) == (76, 150)
+    assert runtime.count_tokens("[dog:cat cat:0.5] (a:1.2) <lora:x:1> AND b # no").tokens == 3
 
 
 def test_a_preview_that_cannot_be_had_is_told(data, tmp_path):

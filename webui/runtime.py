@@ -18,13 +18,14 @@ from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
 from webui.domain.visited_levels import visited_levels
-from webui.engine.chunks import TokenCount, count_tokens
+from webui.engine.chunks import TokenCount
 from webui.engine.schedulers.trained_noise import trained_noise_model, with_overrides
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
 from webui.jobs import tasks
 from webui.jobs.history import History
 from webui.jobs.job import Assignment, Job
+from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
 from webui.jobs.pictures import read_infotext
 from webui.jobs.queue import JobQueue
@@ -125,12 +126,16 @@ class Runtime:
                 "clip_skip",
             )
         self._visited_levels(request, checkpoint)  # refuses sigmas and ranges that cannot be run
+        named = find_named(self.library, request, self._tokenizer)
+        lora_hashes, ti_hashes = known_hashes(self.library, named, request)
         resolved = dataclasses.replace(
             request,
             sampler=sampler.name,
             schedule=schedule.name,
             checkpoint=checkpoint.name,
             vae=self._vae_name(request),
+            lora_hashes=lora_hashes,
+            ti_hashes=ti_hashes,
             seed=_drawn(request.seed),
             variation_seed=_drawn(request.variation_seed) if request.variation_strength else -1,
         )
@@ -189,8 +194,8 @@ class Runtime:
     # reading
 
     def count_tokens(self, text: str) -> TokenCount:
-        """How many tokens a prompt takes, out of how many its chunks hold."""
-        return count_tokens(text, self._tokenizer)
+        """How many tokens a prompt takes, out of how many its chunks hold: of the texts that it has in turn, the longest."""
+        return longest_text(self.library, text, self._tokenizer)
 
     def read_infotext(self, picture: bytes) -> ParsedInfotext | None:
         """What a picture file says of how it was made, whichever program wrote it; None if it says nothing."""

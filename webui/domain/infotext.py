@@ -19,6 +19,7 @@ from typing import Any
 
 from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
+from webui.domain.network_hashes import EMBEDDING, LORA, from_resources
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.domain.sampler_names import split_sampler_name
 from webui.domain.sampling_options import SAMPLING_OPTIONS
@@ -36,6 +37,8 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "schedule": "Automatic",
         "vae": "Automatic",
         "vae_hash": "",
+        "lora_hashes": "",
+        "ti_hashes": "",
         "variation_seed": -1,
         "variation_strength": 0.0,
         "clip_skip": 1,
@@ -133,13 +136,18 @@ def to_request(
     changes.append(_checkpoint(fields))
     if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
         changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
+    resources = fields.take("Hashes") or ""
+    changes += [
+        {"lora_hashes": from_resources(resources, LORA)},
+        {"ti_hashes": from_resources(resources, EMBEDDING)},
+    ]
     sampler = next((change["sampler"] for change in changes if "sampler" in change), request.sampler)
     for name, parameter in PARAMETERS.items():
         if parameter.infotext is not None and name not in ("sampler", "schedule", *_UNLESS_EMPTY):
             text = fields.take(_key(parameter, sampler))
             if text is not None:
                 changes.append({name: text})
-            elif name in ABSENT:
+            elif name in ABSENT and not (resources and name in ("lora_hashes", "ti_hashes")):
                 changes.append({name: ABSENT[name]})
 
     for change in changes:

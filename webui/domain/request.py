@@ -106,6 +106,18 @@ class GenerationRequest(SamplingOptions):
         infotext="VAE",
     )
     vae_hash: str = parameter("", "VAE hash", "First 10 hex digits of the file's SHA-256.", infotext="VAE hash")
+    lora_hashes: str = parameter(
+        "",
+        "LoRA hashes",
+        "Which files the LoRAs in the prompt are: name: hash, name: hash. Lucid fills it in.",
+        infotext="Lora hashes",
+    )
+    ti_hashes: str = parameter(
+        "",
+        "Embedding hashes",
+        "Which files the embeddings in the prompts are: name: hash, name: hash. Lucid fills it in.",
+        infotext="TI hashes",
+    )
     variation_seed: int = parameter(
         -1,
         "Variation seed",

@@ -5,6 +5,7 @@ Imported in the worker's thread only, because it loads torch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,11 +13,15 @@ from dataclasses import dataclass, replace
 import psutil
 
 from webui.domain.events import Loading, Notice, Preview, Step
+from webui.domain.network_hashes import EMBEDDING, write_hashes
 from webui.domain.request import GenerationRequest
 from webui.engine.device import choose_compute, find_hardware, use_threads
 from webui.engine.drawn import Drawn
+from webui.engine.embedding_words import why_skipped
 from webui.engine.generate import Options, generate_batch
-from webui.engine.model_manager import ModelManager, Selection
+from webui.engine.model_manager import AdapterUse, HypernetworkUse, ModelManager, Selection
+from webui.engine.tokenizer import ClipTokenizer
+from webui.jobs.named_files import NamedFiles, find_named
 from webui.jobs.tasks import Draw
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
@@ -43,11 +48,16 @@ def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
     # the hash of a 2 GB file takes seconds when it is not known yet: calculated while the picture is drawn
     hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
 
+    tokenizer = ClipTokenizer()
+
     def draw(request: GenerationRequest, batch: int) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
-        selection = select(library, request, want_taesd=options.preview == "taesd")
+        named = find_named(library, request, tokenizer)
+        selection = select(library, request, named, want_taesd=options.preview == "taesd")
+        if batch == 0:
+            yield from (Notice(remark) for remark in named.remarks)
         if options.preview == "taesd" and selection.taesd is None and batch == 0:
             yield Notice("There is no usable TAESD file in models/taesd, so previews are the coarse linear ones.")
-        hashes = hasher.submit(_hashes, library, selection)
+        hashes = hasher.submit(_hashes, library, selection, named)
         for event in generate_batch(request, batch, models, selection, options):
             if isinstance(event, Drawn):
                 yield replace(event, facts={**event.facts, **hashes.result()})
@@ -57,11 +67,18 @@ def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
     return draw
 
 
-def select(library: Library, request: GenerationRequest, *, want_taesd: bool = False) -> Selection:
+def select(library: Library, request: GenerationRequest, named: NamedFiles, *, want_taesd: bool = False) -> Selection:
     """The model files that the request names. Raises ``ModelNotFound`` with near matches."""
     checkpoint = library.find("checkpoint", request.checkpoint, request.checkpoint_hash)
     taesd = next((file for file in library.files("taesd") if not file.problem), None) if want_taesd else None
-    return Selection(checkpoint, _vae(library, request, checkpoint), taesd)
+    return Selection(
+        checkpoint,
+        _vae(library, request, checkpoint),
+        taesd,
+        embeddings=named.embeddings,
+        hypernetworks=tuple(HypernetworkUse(file, tag.te) for tag, file in named.hypernetworks),
+        adapters=tuple(AdapterUse(file, tag.te, tag.unet, tag.dyn) for tag, file in named.loras),
+    )
 
 
 def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) -> ModelFile | None:
@@ -76,8 +93,19 @@ def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) ->
     return next((file for file in usable if file.path.stem.casefold() in named_alike), None)
 
 
-def _hashes(library: Library, selection: Selection) -> dict[str, str]:
-    facts = {"checkpoint_hash": library.hash(selection.checkpoint)[:10]}
+def _hashes(library: Library, selection: Selection, named: NamedFiles) -> dict[str, str]:
+    """What the pictures say of their model files. "Hashes" is for Civitai, and only where a prompt names files."""
+    resources = {"model": library.hash(selection.checkpoint)[:10]}
+    facts = {"checkpoint_hash": resources["model"]}
     if selection.vae is not None:
-        facts |= {"vae": selection.vae.path.name, "vae_hash": library.hash(selection.vae)[:10]}
+        resources["vae"] = library.hash(selection.vae)[:10]
+        facts |= {"vae": selection.vae.path.name, "vae_hash": resources["vae"]}
+    embeddings = [file for file in named.embeddings if not why_skipped(file, selection.checkpoint)]
+    facts["lora_hashes"] = write_hashes((tag.name, library.lora_hash(file)[:12]) for tag, file in named.loras)
+    facts["ti_hashes"] = write_hashes((file.name, library.hash(file)[:12]) for file in embeddings)
+    used = [(f"{tag.kind}:{tag.name}", file) for tag, file in (*named.loras, *named.hypernetworks)]
+    used += [(f"{EMBEDDING}:{file.name}", file) for file in embeddings]
+    if used:
+        resources |= {key: library.hash(file)[:10] for key, file in used}
+        facts["Hashes"] = json.dumps(resources, ensure_ascii=False)
     return facts

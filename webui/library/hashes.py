@@ -1,6 +1,8 @@
 """SHA-256 of model files, remembered, because a file of several gigabytes takes many seconds to hash.
 
 The first ten hex digits are the short hash that stands in pictures ("Model hash: 6ce0161689") and after a name in brackets.
+Of LoRAs pictures name the hash that kohya's trainer introduced: of a safetensors file without its header, so that editing
+the metadata does not change it.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from webui.errors import UnreadableModel
 from webui.library.cache_database import CacheDatabase
 
 _CHUNK = 1 << 20
-_TABLE = """CREATE TABLE IF NOT EXISTS hashes
-    (path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL)"""
+_COLUMNS = "(path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL)"
 
 
 class HashCache:
-    """Hashes by (path, time of change, size). May be used from several threads and processes at once."""
+    """Hashes by (path, time of change, size). May be used from several threads and processes at once.
 
-    def __init__(self, db_path: Path) -> None:
-        self._database = CacheDatabase(db_path, _TABLE)
+    ``without_header`` takes them of what comes behind the header of a safetensors file; of other files, of the whole.
+    """
+
+    def __init__(self, db_path: Path, *, without_header: bool = False) -> None:
+        self._table = "tensor_hashes" if without_header else "hashes"
+        self._without_header = without_header
+        self._database = CacheDatabase(db_path, f"CREATE TABLE IF NOT EXISTS {self._table} {_COLUMNS}")
 
     def sha256(self, path: Path) -> str:
         """64 hex digits. A file that cannot be read raises ``UnreadableModel``."""
@@ -29,25 +35,28 @@ class HashCache:
             known = self.known(path, before.st_mtime_ns, before.st_size)
             if known:
                 return known
-            digest = _sha256(path)
+            digest = _sha256(path, self._without_header and path.suffix.lower() == ".safetensors")
             after = path.stat()
         except OSError as error:
             raise UnreadableModel(f"{path.name} cannot be read: {error.strerror or error}.") from error
         stamp = (before.st_mtime_ns, before.st_size)
         if stamp == (after.st_mtime_ns, after.st_size):  # else it was written to in the meantime
-            self._database.write("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", [(str(path), *stamp, digest)])
+            self._database.write(
+                f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?)", [(str(path), *stamp, digest)]
+            )
         return digest
 
     def known(self, path: Path, mtime_ns: int, size: int) -> str:
         """The hash if it has been computed before for the file as it is now, else ""."""
         rows = self._database.rows(
-            "SELECT sha256 FROM hashes WHERE path = ? AND mtime_ns = ? AND size = ?", (str(path), mtime_ns, size)
+            f"SELECT sha256 FROM {self._table} WHERE path = ? AND mtime_ns = ? AND size = ?",
+            (str(path), mtime_ns, size),
         )
         return str(rows[0][0]) if rows else ""
 
     def paths(self, beginning: str) -> set[tuple[str, int, int]]:
         """(path, mtime_ns, size) of the files known to have a hash that begins so; they may have changed since."""
-        query = "SELECT path, mtime_ns, size FROM hashes WHERE substr(sha256, 1, ?) = ?"
+        query = f"SELECT path, mtime_ns, size FROM {self._table} WHERE substr(sha256, 1, ?) = ?"
         rows = self._database.rows(query, (len(beginning), beginning.lower()))
         return {(str(path), int(mtime_ns), int(size)) for path, mtime_ns, size in rows}
 
@@ -62,9 +71,11 @@ def legacy_hash(path: Path) -> str:
         raise UnreadableModel(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, without_header: bool) -> str:
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
+        if without_header:
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

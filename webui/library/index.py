@@ -45,6 +45,7 @@ class Library:
     def __init__(self, folders: Mapping[str, Sequence[Path]], hash_db: Path) -> None:
         self._folders = {kind: tuple(paths) for kind, paths in folders.items()}
         self._hashes = HashCache(hash_db)
+        self._tensor_hashes = HashCache(hash_db, without_header=True)
         self._descriptions = Descriptions(hash_db)
         self._index = _Index()
         self._scanning = Lock()
@@ -97,6 +98,19 @@ class Library:
     def known_hash(self, file: ModelFile) -> str:
         """The hash if it has been computed before, else "": asks for no work."""
         return "" if file.path.is_dir() else self._hashes.known(file.path, file.mtime_ns, file.size)
+
+    def lora_hash(self, file: ModelFile) -> str:
+        """The hash by which pictures name a LoRA: of its tensors alone, 64 hex digits."""
+        return self._tensor_hashes.sha256(file.path)
+
+    def known_lora_hash(self, file: ModelFile) -> str:
+        """The same if it has been computed before, else ""."""
+        return self._tensor_hashes.known(file.path, file.mtime_ns, file.size)
+
+    def with_hash(self, kind: str, digits: str) -> tuple[ModelFile, ...]:
+        """The files of a kind that are known to have a hash of either sort that begins so."""
+        known = self._hashes.paths(digits) | self._tensor_hashes.paths(digits)
+        return tuple(file for file in self.files(kind) if (str(file.path), file.mtime_ns, file.size) in known)
 
     def _with_hash(self, files: Sequence[ModelFile], digits: str) -> tuple[ModelFile, ...]:
         known = self._hashes.paths(digits)
