@@ -1,6 +1,6 @@
 """Ratios between Lucid and what it is built on, each measured in one run on one machine:
 
-    python benchmarks/run.py [--only step,load,start,sd15,sampler] [--cache FOLDER]
+    python benchmarks/run.py [--only step,load,start,sd15,sampler,lora] [--cache FOLDER]
 
 Seconds mean little on another machine; ratios travel. Each pair is run turn about, so that a machine that slows down
 slows both, and the medians are compared. ``docs/benchmarks.md`` holds the figures of the last run.
@@ -307,7 +307,9 @@ def start(repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="step,load,start", help="comma-separated: step, load, start, sd15, sampler")
+    parser.add_argument(
+        "--only", default="step,load,start", help="comma-separated: step, load, start, sd15, sampler, lora"
+    )
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lucid-benchmarks")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
@@ -318,12 +320,18 @@ def main() -> None:
     if "step" in wanted:
         starter = ROOT / "models" / "checkpoints" / "lucid-starter.safetensors"
         step_and_picture(starter, side=128, steps=20, repeats=arguments.repeats)
-    if wanted & {"load", "sd15", "sampler"}:
+    if wanted & {"load", "sd15", "sampler", "lora"}:
         from random_checkpoint import write_sd15
 
         checkpoint = write_sd15(arguments.cache / "sd15-random.safetensors")
         if "sampler" in wanted:
             samplers(checkpoint, arguments.repeats)
+        if "lora" in wanted:
+            from lora import put_on_and_off
+
+            put_on_and_off(
+                *manager_and_selection(checkpoint), arguments.cache, seconds, turn_about, tell, arguments.repeats
+            )
         if "load" in wanted:
             loading(checkpoint, arguments.repeats)
         if "sd15" in wanted:
