@@ -143,6 +143,35 @@ def test_hypernetworks(library: Library, tmp_path: Path) -> None:
     assert only(library, "hypernetwork").configs["hypernetwork"]["activation"] == "linear"
 
 
+@pytest.mark.parametrize("said", ["[" * 100_000, "9" * 5000, "{}", "[[1]]", "x"])
+def test_nonsense_beside_the_tensors_is_passed_over(library: Library, folder: Path, tmp_path: Path, said: str) -> None:
+    write_model(folder / "a.safetensors", TEXTUAL_INVERSION, {"name": said, "step": said})
+    options = dict.fromkeys(("step", "layer_structure", "activate_output"), said)
+    write_model(tmp_path / "hypernetworks" / "b.safetensors", HYPERNETWORK, options)
+    assert only(library).configs["embedding"] | {"widths": 0} == {
+        "vectors": 8,
+        "widths": 0,
+        "stored_name": said[:200],
+        "step": 0,
+        "checkpoint": "",
+    }
+    facts = library.files("hypernetwork")[0].configs["hypernetwork"]
+    assert (facts["step"], facts["layer_structure"], facts["activate_output"]) == (0, [1, 2, 1], True)
+
+
+def test_a_name_of_half_letters_can_be_shown(library: Library, folder: Path) -> None:
+    torch.save(A1111 | {"name": "half \ud800"}, folder / "easy.pt")
+    assert only(library).configs["embedding"]["stored_name"] == "half ?"
+
+
+def test_numbers_of_absurd_length_are_no_widths(library: Library, folder: Path) -> None:
+    name = "9" * 5000 + ".0.linear.0.weight"
+    write_model(folder / "odd.safetensors", {name: (8, 4), "x" + name: (8, 4)})
+    write_model(folder / "odder.safetensors", {name: (8, 4)})
+    library.rescan()
+    assert all("not a kind of model" in file.problem for file in library.files("embedding"))
+
+
 def block(data: np.ndarray, height: int) -> np.ndarray:
     """Half bytes as a block of pixels, masked; the upper bits are a pattern that means nothing."""
     padded = np.resize(data, -(-data.size // (3 * height)) * 3 * height).astype(np.uint8)

@@ -79,7 +79,7 @@ def read_hypernetwork(file: ModelFile, device: torch.device) -> Generator[int, N
         for name in header.tensors:
             match = TENSOR.fullmatch(name)
             if match is None:
-                raise UnreadableModel(f'{label} has a tensor "{name}", which no hypernetwork has.')
+                raise UnreadableModel(f"{label} has a tensor {name!a}, which no hypernetwork has.")
             stored = tensors.get(name)
             side = places.setdefault((int(match["width"]), int(match["side"])), {})
             side.setdefault(int(match["place"]), {})[match["part"]] = stored.to(device, torch.float32, copy=True)

@@ -68,16 +68,21 @@ def embedding_facts(header: Header) -> dict[str, Any]:
     return {
         "vectors": first[0] if len(first) == 2 else 1,
         "widths": {encoder: shape[-1] for encoder, shape in shapes.items()},
-        "stored_name": header.metadata.get("name", ""),
+        "stored_name": _shown(header.metadata.get("name", "")),
         "step": _step(header.metadata.get("step", "")),
-        "checkpoint": header.metadata.get("sd_checkpoint_name", ""),
+        "checkpoint": _shown(header.metadata.get("sd_checkpoint_name", "")),
     }
+
+
+def _shown(text: str) -> str:
+    """At most 200 letters that can be shown and stored: half a surrogate pair cannot."""
+    return text[:200].encode(errors="replace").decode()
 
 
 def _step(text: str) -> int:
     """How long it was trained; 0 if that is not told."""
     try:
         step = json.loads(text or "0")
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     return step if type(step) is int else 0

@@ -21,7 +21,9 @@ ACTIVATIONS = (
     "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink",
 )  # fmt: skip
 ACROSS_PICTURES = ("softmax", "softmin", "softmax2d", "logsoftmax")  # A1111 lets them run over the batch
-TENSOR = re.compile(r"(?P<width>\d+)\.(?P<side>[01])\.linear(?:\.|(?=[12]\.))(?P<place>\d+)\.(?P<part>weight|bias)")
+TENSOR = re.compile(
+    r"(?P<width>\d{1,6})\.(?P<side>[01])\.linear(?:\.|(?=[12]\.))(?P<place>\d{1,4})\.(?P<part>weight|bias)"
+)
 
 _FAMILY_BY_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 
@@ -60,7 +62,10 @@ def hypernetwork_problem(header: Header, label: str) -> str:
 
 
 def _option(header: Header, name: str, default: Any) -> Any:
+    """What the file says of an option, if that is of the same type as the default."""
     try:
-        return json.loads(header.metadata.get(name, "")) if name in header.metadata else default
-    except ValueError:
+        value = json.loads(header.metadata[name])
+    except (KeyError, ValueError, RecursionError):
         return default
+    is_list = isinstance(value, list) and len(value) < 100 and all(isinstance(part, int | float) for part in value)
+    return value if type(value) is type(default) and (is_list or not isinstance(value, list)) else default

@@ -179,7 +179,8 @@ def _stored(tensor: Rebuilt, storages: Storages, name: str, label: str) -> Store
         and len(shape) == len(stride) <= MAX_DIMENSIONS
         and {int} == {type(number) for number in (offset, *shape, *stride)}
         and min(offset, *shape, *stride, 0) >= 0
-        and max(offset, *shape, *stride, 0) < 2**63
+        and max(offset, 0, *stride) < 2**63
+        and max((0, *shape)) < 2**31  # of an empty tensor too
         and prod(shape) <= storage.length  # one number repeated a thousand million times is no weight
     )
     if sound:
