@@ -11,7 +11,7 @@ import pytest
 import torch
 from lora_files import kohya_lora, random_tensor, write_adapter
 from safetensors.torch import load_file, save_file
-from tiny import tiny_components, write_tiny_checkpoint
+from tiny import TINY_CONFIGS, tiny_components, write_tiny_checkpoint
 
 from webui.domain.events import Loading, Notice
 from webui.domain.request import GenerationRequest
@@ -331,6 +331,26 @@ def test_a_checkpoint_that_changed_on_disk_is_read_anew(models, loras, tmp_path)
     patched, events = put_on(models, file)
     assert events[0] == Loading("loading soon", 0.0)
     assert torch.equal(weight(patched, TO_Q_PATH), tiny_components(seed=4)["unet"].get_submodule(TO_Q_PATH).weight)
+
+
+def test_a_diffusers_folder_is_restored_too(models, loras, tmp_path):
+    parts = tiny_components(seed=5)
+    for name in ("unet", "vae", "text_encoder"):
+        parts[name].save_pretrained(tmp_path / "folder" / name)
+    (tmp_path / "folder" / "scheduler").mkdir()
+    (tmp_path / "folder" / "scheduler" / "scheduler_config.json").write_text(json.dumps(TINY_CONFIGS["scheduler"]))
+    index = {name: ["diffusers", "x"] for name in ("unet", "vae", "text_encoder", "scheduler")}
+    (tmp_path / "folder" / "model_index.json").write_text(json.dumps(index))
+    library = Library({"checkpoint": (tmp_path,)}, tmp_path / "hashes.sqlite3")
+    library.rescan()
+    file = library.find("checkpoint", "folder")
+    clean = fingerprint(put_on(models, file)[0])
+    assert fingerprint(put_on(models, file, AdapterUse(loras["turning"]))[0]) != clean
+    assert fingerprint(put_on(models, file)[0]) == clean
+    put_on(models, file, AdapterUse(loras["turning"]))
+    os.utime(tmp_path / "folder" / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(UnreadableModel, match="has changed since"):
+        put_on(models, file)
 
 
 def test_adapters_count_towards_the_memory_and_are_let_go(models, checkpoint, loras):

@@ -156,7 +156,7 @@ class Patches:
                     continue
                 mark = (str(file.path), file.mtime_ns, file.size, layer.name, strength, applied.rank or 0)
                 term = Term(layer, strength, applied.rank, mark)
-                for part in _parts(layer):
+                for part in layer.changes:
                     plan.setdefault(Weight(place.network, f"{place.module}.{part}"), []).append(term)
         for terms in plan.values():
             terms.sort(key=lambda term: term.mark)
@@ -184,9 +184,9 @@ class Patches:
             if place is None:
                 left_out.append(layer.name)
                 continue
-            for part in _parts(layer):
+            for part in layer.changes:
                 shape = self._parameters.get(Weight(place.network, f"{place.module}.{part}"))
-                if shape is None or not (layer.fits(shape) if part == "weight" else _bias_fits(layer, shape)):
+                if shape is None or not layer.fits(part, shape):
                     raise IncompatibleModel(
                         f'"{file.name}" does not fit "{checkpoint.name}": its layer "{layer.name}" is of another shape than the '
                         f"{part} it would change ({'there is none' if shape is None else tuple(shape)}).{made_for}"
@@ -234,17 +234,6 @@ def _stamp(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def _parts(layer: Layer) -> tuple[str, ...]:
-    """Which of the module's parameters a layer changes."""
-    has_bias = "bias" in layer.factors or "up_bias" in layer.factors
-    return ("weight",) * (layer.flavour is not None) + ("bias",) * has_bias
-
-
-def _bias_fits(layer: Layer, shape: torch.Size) -> bool:
-    change = layer.bias_delta()
-    return change is not None and change.shape == shape
-
-
 def _is_product(layer: Layer) -> bool:
     """Whether ΔW is the product of two matrices, which can be added to W without calculating it first."""
     return layer.flavour is LOW_RANK and "mid" not in layer.factors and "dora_scale" not in layer.factors
@@ -254,9 +243,7 @@ def _add(total: Tensor, base: Tensor, term: Term, is_bias: bool) -> None:
     """total += strength · ΔW(base)"""
     layer = term.layer
     if is_bias:
-        change = layer.bias_delta()
-        assert change is not None
-        total.add_(change, alpha=term.strength)
+        total.add_(layer.bias_delta(), alpha=term.strength)
     elif _is_product(layer) and total.is_contiguous():
         up, down, scale = up_and_down(layer.factors, term.rank)
         total.view(len(total), -1).addmm_(up, down, alpha=term.strength * scale)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lora_files import random_tensor, read, write_adapter
 from torch import Tensor
+
+from webui.engine.adapters import FLAVOURS
+from webui.engine.adapters.layer import Factors, Layer
 
 LINEAR, CONV = (6, 8), (6, 4, 3, 3)
 ALPHA = torch.tensor(3.0)
@@ -21,7 +26,7 @@ def delta_of(tmp_path, base: Tensor, parts: dict[str, Tensor], rank: int | None 
         write_adapter(tmp_path / "x.safetensors", {f"lora_unet_x.{name}": part for name, part in parts.items()})
     )
     (layer,) = adapter.layers
-    assert layer.fits(base.shape)
+    assert layer.fits("weight", base.shape)
     return layer.delta(base, rank)
 
 
@@ -198,3 +203,19 @@ def test_peft_writes_the_magnitudes_of_a_convolution_as_those_of_its_outputs(tmp
     lora = {"lora_B.weight": up, "lora_A.weight": down}
     peft = delta_of(tmp_path, base, {**lora, "lora_magnitude_vector": magnitude.reshape(1, 6, 1, 1)})
     assert torch.equal(peft, delta_of(tmp_path, base, {**lora, "dora_scale": magnitude.reshape(6, 1, 1, 1)}))
+
+
+SHAPES = st.lists(st.integers(0, 6), max_size=5)
+
+
+@given(st.data(), st.sampled_from(FLAVOURS), st.sampled_from([LINEAR, CONV, (6,)]))
+def test_whatever_shapes_a_file_claims_it_fits_or_not_but_never_fails(data, flavour, shape):
+    extra = data.draw(
+        st.sets(st.sampled_from(["dora_scale", "mid", "rescale", "hada_t1", "lokr_t2", "up_bias", "bias"]))
+    )
+    tensors = {part: torch.zeros(data.draw(SHAPES)) for part in sorted({*flavour.marks, *extra} - {"on_input"})}
+    layer = Layer("x", flavour, Factors(tensors, {"alpha": 1.0, "on_input": 1.0}))
+    if layer.fits("weight", torch.Size(shape)):
+        assert layer.delta(torch.zeros(shape), None).shape == shape
+    if layer.fits("bias", torch.Size(shape[:1])):
+        assert layer.bias_delta().shape == shape[:1]

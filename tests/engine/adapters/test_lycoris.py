@@ -58,7 +58,7 @@ def test_the_layer_answers_as_theirs(case, kind, tmp_path):
     (layer,) = read(write_adapter(tmp_path / "x.safetensors", stored)).layers
 
     theirs.apply_to()
-    assert layer.fits(ours.weight.shape)
+    assert layer.fits("weight", ours.weight.shape)
     ours.weight += layer.delta(ours.weight, None)
     x = random_tensor(2, 16, *((5, 5) if kind == "convolution" else ()), seed=99, size=1.0)
     with torch.no_grad():

@@ -59,7 +59,9 @@ def read_adapter(file: ModelFile, device: torch.device) -> Generator[int, None, 
                 tensor = stored.get(name)
                 if not torch.isfinite(tensor.float()).all():
                     raise UnreadableModel(f'{file.path.name}: "{name}" holds values that are not numbers.')
-                if part in NUMBERS and tensor.numel() == 1:
+                if part in NUMBERS:
+                    if tensor.numel() != 1:
+                        raise UnreadableModel(f'{file.path.name}: "{name}" should be a single number.')
                     numbers[part] = float(tensor)
                 elif (
                     part == "magnitude"

@@ -59,14 +59,24 @@ class Layer:
     flavour: Flavour | None
     factors: Factors
 
-    def fits(self, shape: torch.Size) -> bool:
-        """Whether ΔW can be calculated for a weight of this shape; tried on the meta device, where nothing is calculated."""
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Which of the module's parameters it changes: "weight", "bias" or both."""
+        has_bias = "bias" in self.factors or "up_bias" in self.factors
+        return ("weight",) * (self.flavour is not None) + ("bias",) * has_bias
+
+    def fits(self, parameter: str, shape: torch.Size) -> bool:
+        """Whether the change of this "weight" or "bias" can be calculated for the shape that it has.
+
+        Tried on the meta device, where nothing is calculated: a file can claim any shapes, and a small one huge results.
+        """
         on_meta = {name: tensor.to("meta") for name, tensor in self.factors.tensors.items()}
         tried = Layer(self.name, self.flavour, Factors(on_meta, self.factors.numbers))
         try:
-            return tried.delta(torch.empty(shape, device="meta"), None).shape == shape
-        except (RuntimeError, ValueError, IndexError):
+            change = tried.bias_delta() if parameter == "bias" else tried.delta(torch.empty(shape, device="meta"), None)
+        except (RuntimeError, ArithmeticError, ValueError, TypeError, LookupError):  # too few dimensions, rank 0, ...
             return False
+        return change.shape == shape
 
     def delta(self, base: Tensor, rank: int | None) -> Tensor:
         """ΔW for the weight ``base``, in float32 and of its shape. ``rank`` bounds how many rows of low-rank factors are used."""
@@ -80,13 +90,11 @@ class Layer:
             change = decompose(base, change, self.factors["dora_scale"])
         return change
 
-    def bias_delta(self) -> Tensor | None:
-        """The change of the layer's bias, float32, if the file has one."""
+    def bias_delta(self) -> Tensor:
+        """The change of the layer's bias, float32."""
         if "bias" in self.factors:
             return self.factors["bias"].flatten()
-        if "up_bias" in self.factors:
-            return self.factors["up_bias"].flatten() * self.factors.scale(len(self.factors["down"]))
-        return None
+        return self.factors["up_bias"].flatten() * self.factors.scale(len(self.factors["down"]))
 
 
 def decompose(base: Tensor, change: Tensor, magnitude: Tensor) -> Tensor:
