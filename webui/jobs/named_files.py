@@ -118,6 +118,8 @@ def _embeddings(
             rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE
         ):
             remarks.append(f'There is no embedding "{name}", with which the picture was drawn: it is read as words.')
+    if not candidates:  # spares long prompts the tokenizer
+        return ()
     words = EmbeddingWords(candidates, tokenizer)
     named = dict.fromkeys(word for text in texts for word in embeddings_in(text, tokenizer, words))
     return tuple(words.file(word) for word in named)
