@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import os
 import pytest
 import torch
 from lora_files import kohya_lora, random_tensor, write_adapter
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tiny import TINY_CONFIGS, tiny_components, write_tiny_checkpoint
 
 from webui.domain.events import Loading, Notice
@@ -225,6 +224,16 @@ def test_out_of_memory_makes_room_once_then_says_so(models, tiny_library, checkp
     assert fingerprint(put_on(models, checkpoint)[0]) == clean
 
 
+def test_another_rank_is_another_change(models, checkpoint, loras):
+    ranks = [
+        fingerprint(put_on(models, checkpoint, AdapterUse(loras["first"], dyn=dyn))[0]) for dyn in (None, 0, 1, 3, 4)
+    ]
+    assert len(set(ranks)) == 4
+    assert ranks[0] == ranks[-1], "it has no more than four"
+    less_than_none = fingerprint(put_on(models, checkpoint, AdapterUse(loras["first"], dyn=-5))[0])
+    assert less_than_none == ranks[1] == fingerprint(put_on(models, checkpoint)[0]), "no rank at all is no change"
+
+
 def test_nothing_is_done_when_it_is_there_already(models, checkpoint, loras):
     put_on(models, checkpoint, AdapterUse(loras["first"], 0.5, 0.5))
     assert put_on(models, checkpoint, AdapterUse(loras["first"], 0.5, 0.5))[1] == []
@@ -378,15 +387,3 @@ def test_the_picture_is_another_with_them_and_the_same_as_before_without(models,
     text_only, unet_only = draw(AdapterUse(loras["first"], 3.0, 0.0)), draw(AdapterUse(loras["first"], 0.0, 1.0))
     assert len({plain, text_only, unet_only}) == 3
     assert draw() == plain
-
-
-def test_what_is_put_on_is_what_a_merged_checkpoint_draws(models, checkpoint, loras, tmp_path):
-    """A LoRA merged into a file beforehand gives the same weights as one put on."""
-    state = load_file(checkpoint.path)
-    name = "model.diffusion_model.input_blocks.1.0.in_layers.2.weight"
-    state[name] = state[name] + 0.8 * change_of(loras["first"], CONV).float()
-    save_file(state, tmp_path / "merged.safetensors")
-    merged = dataclasses.replace(checkpoint, path=tmp_path / "merged.safetensors")
-    expected = put_on(models, merged)[0].unet.get_submodule(CONV_PATH).weight.clone()
-    patched, _ = put_on(models, checkpoint, AdapterUse(loras["first"], 0.8, 0.8))
-    assert torch.allclose(weight(patched, CONV_PATH), expected, atol=1e-6)

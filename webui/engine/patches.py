@@ -36,7 +36,7 @@ from webui.library.model_file import ModelFile
 from webui.library.original_layout import names_in_file
 
 Mark = tuple[str, int, int, str, float, int]
-"""What a term is known by: the adapter file (path, time, size), its layer, strength, rank (0 for all)."""
+"""What a term is known by: the adapter file (path, time, size), its layer, strength, rank (-1 for all)."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,9 @@ class Patches:
                     raise InvalidRequest(f'The strength of "{file.name}" must be a number, not {strength}.', "prompt")
                 if strength == 0:
                     continue
-                mark = (str(file.path), file.mtime_ns, file.size, layer.name, strength, applied.rank or 0)
-                term = Term(layer, strength, applied.rank, mark)
+                rank = None if applied.rank is None else max(applied.rank, 0)
+                mark = (str(file.path), file.mtime_ns, file.size, layer.name, strength, -1 if rank is None else rank)
+                term = Term(layer, strength, rank, mark)
                 for part in layer.changes:
                     plan.setdefault(Weight(place.network, f"{place.module}.{part}"), []).append(term)
         for terms in plan.values():
