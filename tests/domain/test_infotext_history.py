@@ -54,9 +54,9 @@ def test_fields_in_the_wild() -> None:
     assert parse(IN_THE_WILD[7]).fields["ADetailer dilate/erode"] == "4"
     assert parse(IN_THE_WILD[7]).fields["ADetailer model 2nd"] == "hand_yolov8n.pt"
     assert parse(IN_THE_WILD[9]).fields["Negative Template"] == "lowres"
-    _, unused, _ = to_request(parse(IN_THE_WILD[3]))
+    request, unused, _ = to_request(parse(IN_THE_WILD[3]))
     assert unused["Hires upscaler"] == "R-ESRGAN 4x+"
-    assert unused["Lora hashes"] == "gufeng boy_20230805210621: 60129e9d06ab"
+    assert request.lora_hashes == "gufeng boy_20230805210621: 60129e9d06ab"
     assert not {"Version", "Steps", "Size", "Model"} & set(unused)
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
+from processes import learn_together
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from webui.training.starter import latents
 from webui.training.starter.autoencoder import AutoencoderPlan, held_out_pictures, psnr, train_autoencoder
@@ -19,7 +20,7 @@ from webui.training.starter.checkpoint import write_checkpoint
 from webui.training.starter.diffusion import DiffusionPlan, DiffusionRun, train_diffusion
 from webui.training.starter.icons import Sprites
 from webui.training.starter.latents import LatentPictures, write_latents
-from webui.training.starter.run import Average, average_gradients, cosine, in_processes, load_state, save_state
+from webui.training.starter.run import Average, cosine, in_processes, load_state, save_state
 
 
 @pytest.fixture(scope="module")
@@ -110,23 +111,9 @@ def test_the_result_is_one_file_that_says_how_to_use_it(work: Path, tmp_path: Pa
         assert "v_pred" in file.keys()  # noqa: SIM118  (not a dict)
 
 
-def _learn(rank: int, folder: Path, processes: int) -> None:
-    """Three steps of a linear layer on rows 0 ... 3, shared between the processes."""
-    torch.manual_seed(0)
-    layer = nn.Linear(3, 1)
-    rows = torch.arange(12.0).reshape(4, 3)[rank::processes]
-    optimizer = torch.optim.SGD(layer.parameters(), lr=1e-3)
-    for _ in range(3):
-        optimizer.zero_grad()
-        layer(rows).square().mean().backward()
-        average_gradients(list(layer.parameters()))
-        optimizer.step()
-    torch.save(layer.state_dict(), folder / f"{processes}-{rank}.pt")
-
-
 def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
     for processes in (1, 2):
-        in_processes(_learn, processes, tmp_path, processes)
+        in_processes(learn_together, processes, tmp_path, processes)
     alone, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
     for name in alone:
         assert torch.equal(first[name], second[name])
