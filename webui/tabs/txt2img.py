@@ -22,7 +22,17 @@ from webui.domain.sizes import size_of_ratio
 from webui.errors import InvalidRequest, WebUIError
 from webui.runtime import Runtime
 from webui.tabs import models as model_bar
-from webui.tabs.components import QUIET, Form, asset, choice_field, number_field, owner_of, typed, widget_html
+from webui.tabs.components import (
+    QUIET,
+    Form,
+    asset,
+    choice_field,
+    flag_field,
+    number_field,
+    owner_of,
+    typed,
+    widget_html,
+)
 from webui.tabs.kept import keep
 from webui.tabs.models import ModelBar, default_checkpoint, follow_checkpoint, suggestions
 from webui.tabs.pasting import pasted
@@ -130,6 +140,9 @@ def _parameters(runtime: Runtime, first: Mapping[str, Any]) -> tuple[dict[str, C
             fields["seed_resize_height"] = number_field("seed_resize_height")
     with gr.Accordion("Advanced", open=False):
         fields["clip_skip"] = number_field("clip_skip")
+        with gr.Row(elem_classes="pair"):
+            fields["emphasis"] = choice_field("emphasis", PARAMETERS["emphasis"].choices or ())
+            fields["old_timelines"] = flag_field("old_timelines")
         with gr.Row(elem_classes="pair"):
             fields["rng"] = choice_field("rng", PARAMETERS["rng"].choices or ())
             fields["ensd"] = number_field("ensd", slider=False)
