@@ -232,7 +232,7 @@ def _connect_kept(runtime: Runtime, models: ModelBar, form: Form, followed: gr.T
     def check(inputs: dict[Component, Any]) -> dict[Component, Any]:
         """Only what must change: whoever is quick has chosen something else by the time that this arrives."""
         held = {name: inputs[widget] for name, widget in form.widgets.items()}
-        offers = {name: parameter.choices for name, parameter in PARAMETERS.items() if parameter.choices is not None}
+        offers = {name: choices for name in form.widgets if (choices := PARAMETERS[name].choices) is not None}
         offers["sampler"] = tuple(row.name for row in SAMPLERS)
         gone = {name: PARAMETERS[name].default for name, offered in offers.items() if held[name] not in offered}
         schedules = schedule_choices(gone.get("sampler", held["sampler"]))
