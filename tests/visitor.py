@@ -39,7 +39,12 @@ class Visitor:
 
     def fill(self, **values: Any) -> Visitor:
         for name, value in values.items():
-            self.field(name).fill(str(value))
+            field = self.field(name)
+            if "number-field" in (
+                field.get_attribute("class") or ""
+            ):  # in an accordion it comes alive after it is opened
+                expect(field).to_have_attribute("aria-invalid", re.compile("true|false"))
+            field.fill(str(value))
         return self
 
     def open(self, accordion: str) -> Visitor:

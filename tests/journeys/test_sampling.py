@@ -178,6 +178,7 @@ def test_it_fits_a_phone(visit: Callable[..., Visitor]) -> None:
     visitor.choose("sampler", "Euler").open("Sampling options")
     expect(visitor.field("s_churn")).to_be_visible()
     assert visitor.width_beyond_the_window() == 0
+    expect(caption(visitor)).to_contain_text("7 of 20")  # Euler's plot: it is put in place of the one before
     plot(visitor).scroll_into_view_if_needed()
     box = plot(visitor).bounding_box()
     assert box is not None
