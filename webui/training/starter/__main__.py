@@ -1,6 +1,6 @@
 """``python -m webui.training.starter``: make the starter checkpoint, from nothing or from where the last run stopped.
 
-Without a stage all are run in order; each goes on where it was cut off. On two cores a whole run takes about eight hours.
+Without a stage all are run in order; each goes on where it was cut off. On two cores a whole run is estimated at eight hours.
 ``evaluate FILE`` measures any checkpoint that draws the starter's vocabulary.
 """
 

@@ -4,7 +4,7 @@ The procedure is that of every latent diffusion model: take a picture's latent, 
 timestep, let the network say what was mixed in, and move its weights towards a better answer. One caption in ten is left
 empty, so that classifier-free guidance (Ho & Salimans, arXiv 2207.12598) has something to guide away from.
 
-Four choices make words stick to things in minutes instead of days; each was measured:
+Four choices make words stick to things in minutes; measured together, not each alone:
 
 - the network predicts v = sqrt(abar) noise - sqrt(1 - abar) x0 (Salimans & Ho, arXiv 2202.00512) with its plain squared
   error. Weights that favour low noise (min-SNR) all but ignore the levels at which the picture's structure is decided;

@@ -1,8 +1,8 @@
 """The three networks of Stable Diffusion 1.x, made small, and how their weights start.
 
 Where the weights start decides how far two CPU cores get. In latent diffusion's own code every residual branch ends in a
-layer of zeros, so that a new network is close to the identity; diffusers, whose modules these are, leaves that out, and
-the autoencoder then needs twice the steps. ``near_identity`` puts it back.
+layer of zeros, so that a new network is close to the identity; diffusers, whose modules these are, leaves that out, and after 140
+steps the autoencoder's error was then twice as large. ``near_identity`` puts it back.
 """
 
 from __future__ import annotations
