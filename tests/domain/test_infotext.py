@@ -15,6 +15,7 @@ from infotext_samples import texts
 
 from webui.domain.infotext import parse, to_request, write
 from webui.domain.infotext_fields import HASHES_AND_ORIGIN, SETTINGS
+from webui.domain.picture_options import PICTURE_OPTIONS
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.domain.samplers import SAMPLERS
 from webui.domain.schedules import SCHEDULES
@@ -25,6 +26,10 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.sampled_from([row.name for row in SAMPLERS])
     if parameter.name == "schedule":
         return st.sampled_from([row.name for row in SCHEDULES])
+    if parameter.name in ("init_image", "mask"):
+        return st.sampled_from(["", "0123456789abcdef" * 2])
+    if parameter.name == "transparent_ground":
+        return st.integers(0, 2**24 - 1).map(lambda colour: f"#{colour:06x}")
     if parameter.choices:
         return st.sampled_from(parameter.choices)
     if parameter.type is bool:
@@ -41,8 +46,13 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
 requests = st.builds(GenerationRequest, **{name: st.just(p.default) | values_of(p) for name, p in PARAMETERS.items()})
 
 
-def as_drawn(request: GenerationRequest) -> GenerationRequest:
-    """Emphasis is not written where there is nothing to stress."""
+def as_drawn(request: GenerationRequest, form: GenerationRequest | None = None) -> GenerationRequest:
+    """What means nothing is not written; and no text can hold a picture, which stays the one of the form."""
+    form = form or GenerationRequest()
+    idle = {name: PARAMETERS[name].default for name in set(PICTURE_OPTIONS) - request.acting_picture_options()}
+    if "denoising_strength" in idle:
+        idle["denoising_strength"] = form.denoising_strength
+    request = replace(request, **{**idle, "init_image": form.init_image, "mask": form.mask})
     signs = [*"([", *(["\\", "BREAK"] if request.emphasis == "None" else [])]
     stressed = any(sign in request.prompt + request.negative_prompt for sign in signs)
     return request if stressed else replace(request, emphasis="Original")
@@ -61,7 +71,7 @@ def test_every_request_comes_back(request_: GenerationRequest) -> None:
 @given(requests, requests)
 def test_a_whole_infotext_leaves_nothing_of_the_form(request_: GenerationRequest, form: GenerationRequest) -> None:
     request_ = replace(request_, checkpoint="dream", batch_size=2, batch_count=3)
-    assert to_request(parse(write(request_, version="")), form)[0] == as_drawn(request_)
+    assert to_request(parse(write(request_, version="")), form)[0] == as_drawn(request_, form)
 
 
 @settings(deadline=None)
@@ -70,6 +80,10 @@ def test_every_field_comes_back(prompt: str, extra: dict[str, str]) -> None:
     taken = {parameter.infotext for parameter in PARAMETERS.values()} | {
         "Eta DDIM",
         "Seed resize from",
+        "Mask blur",
+        "Tiling",
+        "Init image hash",
+        "Mask hash",
         "Batch size",
         "Batch count",
     }
@@ -134,7 +148,6 @@ def test_the_text_is_what_a1111_writes() -> None:
         "Denoising strength": 0.4,
         "Hashes": '{"model": "abc123def0"}',
         "ADetailer model 2nd": "hand.pt",
-        "Mask blur": 4,
     }
     assert write(request, version="0.1.0", extra=extra) == (
         "a cat\n"
@@ -142,9 +155,51 @@ def test_the_text_is_what_a1111_writes() -> None:
         "Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 6.5, Seed: 5, Size: 512x768, "
         "Model hash: abc123def0, Model: dream_8, VAE hash: 0123456789, VAE: vae-ft-mse.pt, Variation seed: 7, "
         "Variation seed strength: 0.1, Seed resize from: 512x512, Denoising strength: 0.4, Clip skip: 2, ENSD: 31337, "
-        "RNG: NV, Hires upscale: 2, Mask blur: 4, ADetailer model 2nd: hand.pt, Wildcards: True, "
+        "RNG: NV, Hires upscale: 2, ADetailer model 2nd: hand.pt, Wildcards: True, "
         'Lora hashes: "a: 1, b: 2", Hashes: {"model": "abc123def0"}, Version: Lucid 0.1.0'
     )
+
+
+def test_inpainting_is_told_as_a1111_tells_it() -> None:
+    request = GenerationRequest(
+        prompt="a cat",
+        seed=1,
+        rng="GPU",
+        init_image="ab" * 16,
+        mask="cd" * 16,
+        denoising_strength=0.6,
+        mask_invert=True,
+        masked_content="latent noise",
+        inpaint_area="Only masked",
+        conditioning_mask_strength=0.5,
+        image_cfg_scale=2.0,
+        noise_multiplier=0.9,
+        extra_noise=0.05,
+        soft_inpainting=True,
+        tile_x=True,
+        tile_y=True,
+    )
+    assert write(request, version="") == (
+        "a cat\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Automatic, CFG scale: 7, Image CFG scale: 2, Seed: 1, Size: 512x512, "
+        "Denoising strength: 0.6, Conditional mask weight: 0.5, "
+        f"Init image hash: {'ab' * 16}, Mask hash: {'cd' * 16}, Tiling: True, "
+        "Mask blur: 4, Mask mode: Inpaint not masked, Inpaint area: Only masked, Masked area padding: 32, "
+        "Masked content: latent noise, Noise multiplier: 0.9, Extra noise: 0.05, Soft inpainting enabled: True, "
+        "Soft inpainting schedule bias: 1, Soft inpainting preservation strength: 0.5, "
+        "Soft inpainting transition contrast boost: 4, Soft inpainting mask influence: 0, "
+        "Soft inpainting difference threshold: 0.5, Soft inpainting difference contrast: 2"
+    )
+    without_picture = write(replace(request, init_image="", tile_y=False), version="")
+    assert without_picture.endswith("Seed: 1, Size: 512x512, Tiling: x")  # the rest means nothing
+
+
+@pytest.mark.parametrize(
+    ("told_blur", "blur"), [("Mask blur: 8", (8, 8)), ("Mask blur: 4.5x6", (4.5, 6)), ("Seed: 1", (4, 4))]
+)
+def test_one_blur_or_two(told_blur: str, blur: tuple[float, float]) -> None:
+    request, _, remarks = told(f"Steps: 20, Sampler: Euler a, Size: 64x64, Denoising strength: 0.5, {told_blur}")
+    assert ((request.mask_blur_x, request.mask_blur_y), request.denoising_strength, remarks) == (blur, 0.5, ())
 
 
 def test_what_is_a1111s_default_is_not_written() -> None:

@@ -6,7 +6,8 @@
 
 The spelling is in :mod:`webui.domain.infotext_grammar`, the order of the fields in :mod:`webui.domain.infotext_fields`.
 Which field a parameter is written to stands in its declaration (``Parameter.infotext``). For every request r of names
-that exist, ``to_request(parse(write(r)))`` gives r.
+that exist, ``to_request(parse(write(r)))`` gives r, but for the pictures that it starts from, which no text can hold, and
+for what means nothing in it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.network_hashes import EMBEDDING, LORA, from_resources
+from webui.domain.picture_options import PICTURE_OPTIONS
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.domain.sampler_names import split_sampler_name
 from webui.domain.sampling_options import SAMPLING_OPTIONS
@@ -30,6 +32,7 @@ __all__ = ["ParsedInfotext", "compose", "parse", "to_request", "write"]
 
 PROGRAM = "Lucid"
 
+_KEPT = ("init_image", "mask", "denoising_strength")  # a text that does not name them says nothing about them
 # What a picture means that does not name the field. These are A1111's defaults, which need not be ours: it draws noise
 # on the GPU unless the picture says otherwise. A parameter that is not here keeps its value.
 ABSENT: Mapping[str, Any] = MappingProxyType(
@@ -46,10 +49,11 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "old_timelines": False,
         "ensd": 0,
         "rng": "GPU",
-        **{name: PARAMETERS[name].default for name in SAMPLING_OPTIONS},
+        **{name: PARAMETERS[name].default for name in (*PICTURE_OPTIONS, *SAMPLING_OPTIONS) if name not in _KEPT},
     }
 )
-_ALWAYS_WRITTEN = ("schedule",)
+_SOFT = tuple(name for name in PICTURE_OPTIONS if name.startswith("soft_") and name != "soft_inpainting")
+_ALWAYS_WRITTEN = ("schedule", "denoising_strength", "mask_padding", *_SOFT)  # where they mean something
 _HOLDS_BRACKETS = re.compile(r"[(\[]")
 _HOLDS_SIGNS = re.compile(r"[(\[\\]|BREAK")
 _UNLESS_EMPTY = ("checkpoint", "checkpoint_hash")
@@ -58,8 +62,12 @@ _SIZES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 # A1111 keeps two etas, and these samplers have one of their own.
 _ETA_DDIM: Mapping[str, str] = MappingProxyType({"DDIM": "Eta DDIM", "DDIM CFG++": "Eta DDIM"})
+# Two parameters under one key. Blur: "4" where both are the same, as A1111 writes it, else "4x6".
+_BLUR, _MASK_BLUR = "Mask blur", ("mask_blur_x", "mask_blur_y")
+_TILING, _TILES = "Tiling", {(True, True): "True", (True, False): "x", (False, True): "y"}
 _BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
-_ORIGIN = ("Version", "User", "App")  # about the program, nothing to set
+_SOURCES: Mapping[str, str] = MappingProxyType({"init_image": "Init image hash", "mask": "Mask hash"})
+_ORIGIN = ("Version", "User", "App", *_SOURCES.values())  # about the program and the pictures, nothing to set
 
 
 def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] | None = None) -> str:
@@ -79,6 +87,7 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
         if width or height:
             fields[key] = f"{width}x{height}"
     fields |= {key: str(getattr(request, name)) for name, key in _BATCHES.items() if getattr(request, name) > 1}
+    fields |= _of_pictures(request)
     if version:
         fields["Version"] = f"{PROGRAM} {version}"
     for key, value in (extra or {}).items():
@@ -89,8 +98,24 @@ def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] 
     return compose(ParsedInfotext(request.prompt, request.negative_prompt, fields))
 
 
+def _of_pictures(request: GenerationRequest) -> dict[str, str]:
+    """The fields that are no parameter's own: two parameters share them, or they tell which pictures it started from."""
+    acting = request.acting_picture_options()
+    fields = {
+        key: getattr(request, name) for name, key in _SOURCES.items() if name in acting and getattr(request, name)
+    }
+    if acting.issuperset(_MASK_BLUR):
+        across, down = (_number_text(getattr(request, name)) for name in _MASK_BLUR)
+        fields[_BLUR] = across if across == down else f"{across}x{down}"
+    if request.tile_x or request.tile_y:
+        fields[_TILING] = _TILES[request.tile_x, request.tile_y]
+    return fields
+
+
 def _is_written(name: str, request: GenerationRequest) -> bool:
     value = getattr(request, name)
+    if name in PICTURE_OPTIONS and name not in request.acting_picture_options():
+        return False
     if name in _UNLESS_EMPTY:
         return bool(value)
     if name == "emphasis":  # A1111 leaves it out where it means nothing
@@ -133,7 +158,7 @@ def to_request(
     changes, remarks = _sampling(fields)
     for key, names in _SIZES.items():
         changes.append(_size(names, fields.take(key)))
-    changes.append(_checkpoint(fields))
+    changes += [_checkpoint(fields), _blur(fields.take(_BLUR)), _tiles(fields.take(_TILING))]
     if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
         changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
     resources = fields.take("Hashes") or ""
@@ -204,6 +229,21 @@ def _size(names: tuple[str, str], text: str | None) -> dict[str, Any]:
         return {name: 0 for name in names if name.startswith("seed_resize")}
     sides = re.fullmatch(r"(\d+)\s*x\s*(\d+)", text)
     return dict(zip(names, sides.groups() if sides else (text, text), strict=True))
+
+
+def _blur(text: str | None) -> dict[str, Any]:
+    """A picture that does not say has A1111's default, one blur in both directions unless it names two."""
+    if text is None:
+        return {name: ABSENT[name] for name in _MASK_BLUR}
+    sides = re.fullmatch(r"([\d.e+-]+)\s*x\s*([\d.e+-]+)", text)
+    return dict(zip(_MASK_BLUR, sides.groups() if sides else (text, text), strict=True))
+
+
+def _tiles(text: str | None) -> dict[str, Any]:
+    """A1111 says "True", for both directions; ours may name one of them."""
+    named = {spelled.casefold(): tiles for tiles, spelled in _TILES.items()} | {"tiling": (True, True)}
+    across, down = named.get((text or "").casefold(), (False, False))
+    return {"tile_x": across, "tile_y": down}
 
 
 def _checkpoint(fields: _Fields) -> dict[str, Any]:

@@ -35,6 +35,7 @@ SETTINGS: tuple[str, ...] = (
     "Token merging ratio",
     "Token merging ratio hr",
     "Init image hash",
+    "Mask hash",
     "RNG",
     "Tiling",
     # the second pass at a larger size ("hires fix") and the second model ("refiner")
@@ -53,6 +54,15 @@ SETTINGS: tuple[str, ...] = (
     "Hires refiner",
     "Refiner switch by sampling steps",
     # what is painted over, and how
+    "Resize mode",
+    "Exact steps",
+    "Transparent ground",
+    "Color correction",
+    "Extend left",
+    "Extend right",
+    "Extend up",
+    "Extend down",
+    "Extend fill",
     "Mask blur",
     "Mask mode",
     "Inpaint area",

@@ -1,8 +1,9 @@
 """A generation, complete in itself: what to draw, how, and with which models.
 
 Each parameter is declared ONCE, as a field of :class:`GenerationRequest` with its :class:`Parameter`
-record. Form, API, command line, infotext and documentation read that record (``PARAMETERS``). The finer choices about
-sampling, most of which are rarely touched, stand in :mod:`webui.domain.sampling_options`.
+record. Form, API, command line, infotext and documentation read that record (``PARAMETERS``). What a picture is for, where
+one is drawn over, stands in :mod:`webui.domain.picture_options`; the finer choices about sampling, most of which are rarely
+touched, in :mod:`webui.domain.sampling_options`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webui.domain.parameter import Parameter, parameter
+from webui.domain.picture_options import PICTURE_OPTIONS, PictureOptions
 from webui.domain.sampling_options import SAMPLING_OPTIONS, SamplingOptions
 from webui.errors import InvalidRequest
 
@@ -24,7 +26,7 @@ LATENT_PIXELS = 8  # one latent is 8 x 8 pixels in every family
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(SamplingOptions):
+class GenerationRequest(PictureOptions, SamplingOptions):
     """One job of one or more pictures. Frozen; change it with ``dataclasses.replace``.
 
     Values are checked on construction: a wrong type or a value out of range raises ``InvalidRequest``. Names (sampler,
@@ -197,6 +199,7 @@ class GenerationRequest(SamplingOptions):
         for name, declared in PARAMETERS.items():
             object.__setattr__(self, name, declared.checked(getattr(self, name)))
         self.check_eta()
+        self.check_ground()
         for name in ("width", "height", "seed_resize_width", "seed_resize_height"):
             value = getattr(self, name)
             if value % LATENT_PIXELS:
@@ -222,12 +225,12 @@ class GenerationRequest(SamplingOptions):
 
 
 def _declared() -> dict[str, Parameter]:
-    """The request's own parameters first, in the order in which they stand above, then the sampling options."""
+    """The request's own parameters first, in the order in which they stand above, then those about pictures and sampling."""
     fields = {field.name: field for field in dataclasses.fields(GenerationRequest)}
-    own = [name for name in fields if name not in SAMPLING_OPTIONS]
+    own = [name for name in fields if name not in (*PICTURE_OPTIONS, *SAMPLING_OPTIONS)]
     return {
         name: Parameter(name=name, default=fields[name].default, **fields[name].metadata)
-        for name in (*own, *SAMPLING_OPTIONS)
+        for name in (*own, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
     }
 
 
