@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,7 @@ from webui.engine.hypernetworks import changes_nothing, hypernetworks_on, read_h
 from webui.engine.patches import Applied, Patches
 from webui.engine.taesd import load_taesd
 from webui.engine.tokenizer import ClipTokenizer
+from webui.engine.upscaler import Upscaler, read_upscaler
 from webui.engine.weights import byte_size
 from webui.errors import OutOfMemory, UnreadableModel
 from webui.library.model_file import ModelFile
@@ -75,6 +76,7 @@ class Selection:
     embeddings: tuple[ModelFile, ...] = ()
     hypernetworks: tuple[HypernetworkUse, ...] = ()
     adapters: tuple[AdapterUse, ...] = ()
+    upscaler: ModelFile | None = None
 
 
 @dataclass(frozen=True)
@@ -160,23 +162,25 @@ class ModelManager:
         memory cannot hold it, ``OutOfMemory``.
         """
         wanted = [file for file in (selection.checkpoint, selection.vae, selection.taesd) if file is not None]
+        wanted += [selection.upscaler] if selection.upscaler is not None else []
         wanted += [use.file for use in selection.adapters]
         wanted += [*_fitting(selection), *(use.file for use in selection.hypernetworks)]
         self._in_use = frozenset(_key(file) for file in wanted)
         for file in wanted:
-            if _key(file) not in self._loaded:
-                try:
-                    yield from self._load(file)
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    # the half-built network hangs on the error's traceback: let go of it before trying again
-                    error.__traceback__ = None
-                    self.free_unused()
-                    yield from self._load_alone(file)
-            self._loaded.move_to_end(_key(file))
+            yield from self._bring(file)
         yield from self._patch(selection)
         yield from self._remark(selection)
+
+    def load_upscalers(self, files: Sequence[ModelFile]) -> Iterator[Loading]:
+        """Bring upscaling networks in, for work on finished pictures, which needs no checkpoint. Errors as of ``load``."""
+        self._in_use = frozenset(_key(file) for file in files)
+        for file in files:
+            yield from self._bring(file)
+
+    def upscaler(self, file: ModelFile) -> Upscaler:
+        """A network that ``load`` or ``load_upscalers`` has brought in."""
+        upscaler: Upscaler = self._loaded[_key(file)]
+        return upscaler
 
     @contextmanager
     def use(self, selection: Selection) -> Iterator[Model]:
@@ -219,6 +223,20 @@ class ModelManager:
                 "go. Close other programs, or choose a smaller model or a lower precision (setting dtype)."
             ) from error
 
+    def _bring(self, file: ModelFile) -> Iterator[Loading]:
+        """The file is in memory afterwards, and the one used last."""
+        if _key(file) not in self._loaded:
+            try:
+                yield from self._load(file)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                # the half-built network hangs on the error's traceback: let go of it before trying again
+                error.__traceback__ = None
+                self.free_unused()
+                yield from self._load_alone(file)
+        self._loaded.move_to_end(_key(file))
+
     def _load(self, file: ModelFile) -> Iterator[Loading]:
         self._make_room(file.size)
         text = f"loading {file.name}"
@@ -255,6 +273,9 @@ class ModelManager:
         if file.kind == "hypernetwork":
             hypernetwork = yield from read_hypernetwork(file, self.compute.device)
             return hypernetwork, hypernetwork.size
+        if file.kind == "upscaler":
+            upscaler = yield from read_upscaler(file, self.compute)
+            return upscaler, upscaler.size
         checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
         return checkpoint, byte_size(checkpoint.text_encoder, checkpoint.unet, checkpoint.vae)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from webui.errors import IncompatibleModel, UnreadableModel, UnsafeModel, WebUIError
+from webui.library.about import about
 from webui.library.configs import (
     Configs,
     embedded_configs,
@@ -29,7 +30,11 @@ PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 SDXL_SCALING_FACTOR = 0.13025
 MAX_LATENT_SIDE = 8192
-SMALL_PICKLES = ("embedding", "hypernetwork")  # the kinds whose pickles are read, by a reader that runs nothing
+SMALL_PICKLES = (
+    "embedding",
+    "hypernetwork",
+    "upscaler",
+)  # the kinds whose pickles are read, by a reader that runs nothing
 
 
 def describe(found: Found) -> ModelFile:
@@ -38,20 +43,21 @@ def describe(found: Found) -> ModelFile:
     suffix = found.path.suffix.lower()
     if suffix in PICKLE_SUFFIXES and not found.is_folder and found.kind not in SMALL_PICKLES:
         problem = f"{label} is a pickle, which can run code; convert it to safetensors."
-        return _file(found, Identity(found.kind, problem=problem), error=UnsafeModel)
+        return replace(_file(found, Identity(found.kind, problem=problem), error=UnsafeModel), about=about(found, {}))
     try:
         if found.is_folder:
             return _describe_folder(found)
         if suffix in PICKLE_SUFFIXES:
-            return _describe_pickle(found, read_pickle(found.path).header)
+            header = read_pickle(found.path).header
+            return replace(_describe_pickle(found, header), about=about(found, header.metadata))
         header = read_picture(found.path).header if suffix in PICTURE_SUFFIXES else read_header(found.path)
-        return _describe_file(found, header)
+        return replace(_describe_file(found, header), about=about(found, header.metadata))
     except (UnreadableModel, UnsafeModel) as error:
         return _file(found, Identity(found.kind, problem=str(error)), error=type(error))
 
 
 def _describe_pickle(found: Found, header: Header) -> ModelFile:
-    """An embedding or a hypernetwork. Larger models as pickles are refused, whatever folder they lie in."""
+    """An embedding, a hypernetwork or an upscaler. Larger models as pickles are refused, whatever folder they lie in."""
     file = _describe_file(found, header)
     if file.kind in SMALL_PICKLES or file.problem:
         return file
@@ -65,6 +71,8 @@ def _describe_file(found: Found, header: Header) -> ModelFile:
     if not configs and found.sidecar is not None and found.sidecar.suffix == ".json":
         configs = {"vae": public_config(read_json(found.sidecar))}  # a VAE published as a diffusers folder of its own
     identity = identify(header, label, has_configs=bool(configs))
+    if not identity.kind and found.kind == "upscaler":  # one of forty architectures: the engine tells which
+        identity = Identity("upscaler")
     if not identity.problem and identity.kind == "embedding":
         return _file(found, identity, {"embedding": embedding_facts(header)})
     if not identity.problem and identity.kind == "hypernetwork":

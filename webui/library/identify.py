@@ -85,7 +85,7 @@ def identify(header: Header, label: str, has_configs: bool = False) -> Identity:
     if embedding_tensors(tensors):
         return Identity("embedding", embedding_family(tensors))
     if _is_upscaler(tensors):
-        return _not_yet("upscaler", "unknown", label)
+        return Identity("upscaler")
     return Identity("", problem=f"{label} is not a kind of model that Lucid knows.")
 
 
