@@ -234,6 +234,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 
 
 def _model_findings(settings: Settings, runtime: Runtime) -> Iterator[Finding]:
+    runtime.library.settle()
     counts = []
     for kind in MODEL_KINDS:
         files = runtime.library.files(kind)

@@ -62,7 +62,8 @@ class Readiness:
 
 
 class Runtime:
-    """Building it scans the model folders; ``start`` starts a worker for each device; ``close`` parks what is running.
+    """Building it scans the model folders, LoRAs in the background; ``start`` starts a worker for each device; ``close`` parks
+    what is running.
 
     ``adopt=False`` leaves the unfinished jobs of an earlier run alone (the command line draws only its own).
     """
@@ -78,7 +79,7 @@ class Runtime:
             settings.filename_pattern,
             settings.folder_pattern,
         )
-        self.library.rescan()
+        self.library.begin_scan()
         self._rescue = Outputs(settings.var_dir / "rescued")
         self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
         self.history = History(database, self.outputs)
@@ -96,6 +97,7 @@ class Runtime:
             worker.ask_to_close()
         for worker in self._workers:
             worker.close()
+        self.library.close()
         self.history.close()
         self.queue.close()
 
@@ -188,8 +190,8 @@ class Runtime:
         return self._visited_levels(request, self.checkpoint(request.checkpoint, request.checkpoint_hash))
 
     def rescan(self) -> None:
-        """Look at the model folders again."""
-        self.library.rescan()
+        """Look at the model folders again. New LoRAs and the like are read in the background."""
+        self.library.begin_scan()
 
     # reading
 

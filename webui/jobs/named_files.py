@@ -54,6 +54,7 @@ def find_named(library: Library, request: GenerationRequest, tokenizer: ClipToke
         else:
             found[tag.kind].append((tag, file))
     texts = [*_texts(plan), *_texts(negative)]
+    library.read_named(_letters(" ".join(texts)))
     embeddings = _embeddings(library, texts, read_hashes(request.ti_hashes), tokenizer, remarks)
     return NamedFiles(tuple(found["lora"]), tuple(found["hypernet"]), embeddings, tuple(dict.fromkeys(remarks)))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from webui.errors import IncompatibleModel, UnreadableModel, UnsafeModel, WebUIError
+from webui.library.about import about
 from webui.library.configs import (
     Configs,
     embedded_configs,
@@ -29,7 +30,11 @@ PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 SDXL_SCALING_FACTOR = 0.13025
 MAX_LATENT_SIDE = 8192
-SMALL_PICKLES = ("embedding", "hypernetwork", "upscaler")  # the kinds whose pickles are read, by a reader that runs nothing
+SMALL_PICKLES = (
+    "embedding",
+    "hypernetwork",
+    "upscaler",
+)  # the kinds whose pickles are read, by a reader that runs nothing
 
 
 def describe(found: Found) -> ModelFile:
@@ -38,14 +43,15 @@ def describe(found: Found) -> ModelFile:
     suffix = found.path.suffix.lower()
     if suffix in PICKLE_SUFFIXES and not found.is_folder and found.kind not in SMALL_PICKLES:
         problem = f"{label} is a pickle, which can run code; convert it to safetensors."
-        return _file(found, Identity(found.kind, problem=problem), error=UnsafeModel)
+        return replace(_file(found, Identity(found.kind, problem=problem), error=UnsafeModel), about=about(found, {}))
     try:
         if found.is_folder:
             return _describe_folder(found)
         if suffix in PICKLE_SUFFIXES:
-            return _describe_pickle(found, read_pickle(found.path).header)
+            header = read_pickle(found.path).header
+            return replace(_describe_pickle(found, header), about=about(found, header.metadata))
         header = read_picture(found.path).header if suffix in PICTURE_SUFFIXES else read_header(found.path)
-        return _describe_file(found, header)
+        return replace(_describe_file(found, header), about=about(found, header.metadata))
     except (UnreadableModel, UnsafeModel) as error:
         return _file(found, Identity(found.kind, problem=str(error)), error=type(error))
 

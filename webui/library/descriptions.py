@@ -21,7 +21,7 @@ from webui.library.scan import Found
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS descriptions (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, description TEXT NOT NULL)"
 )
-_REMEMBERED = ("kind", "family", "layout", "prediction_type", "configs", "native_size", "suggested", "problem")
+_REMEMBERED = ("kind", "family", "layout", "prediction_type", "configs", "native_size", "suggested", "about", "problem")
 _ERRORS = {"incompatible": IncompatibleModel, "unsafe": UnsafeModel}
 
 
@@ -31,16 +31,25 @@ class Descriptions:
     def __init__(self, db_path: Path) -> None:
         self._database = CacheDatabase(db_path, _TABLE)
 
-    def of(self, all_found: Sequence[Found], known: Mapping[Found, ModelFile]) -> dict[Found, ModelFile]:
-        """A description for each; ``known`` are those of the last look.
+    def remembered(self) -> dict[str, tuple[str, str]]:
+        """Everything that is remembered: path -> what it depended on, and the description. For :meth:`of`."""
+        rows = self._database.rows("SELECT path, stamp, description FROM descriptions")
+        return {str(path): (str(stamp), str(description)) for path, stamp, description in rows}
+
+    def of(
+        self,
+        all_found: Sequence[Found],
+        known: Mapping[Found, ModelFile],
+        remembered: Mapping[str, tuple[str, str]],
+    ) -> dict[Found, ModelFile]:
+        """A description for each; ``known`` are those of the last look. What had to be read is remembered from now on.
 
         A file that could not be read is tried again each time, because the reason may lie outside it (permissions).
         """
-        stored = {} if all(found in known for found in all_found) else self._stored()
         described: dict[Found, ModelFile] = {}
         fresh: list[tuple[str, str, str]] = []
         for found in all_found:
-            file = known.get(found) or _restored(found, stored.get(str(found.path)))
+            file = known.get(found) or _restored(found, remembered.get(str(found.path)))
             if file is None or file.error is UnreadableModel:
                 file = describe(found)
                 if file.error is not UnreadableModel:
@@ -49,10 +58,6 @@ class Descriptions:
         if fresh:
             self._database.write("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?)", fresh)
         return described
-
-    def _stored(self) -> dict[str, tuple[str, str]]:
-        rows = self._database.rows("SELECT path, stamp, description FROM descriptions")
-        return {str(path): (str(stamp), str(description)) for path, stamp, description in rows}
 
 
 def _restored(found: Found, row: tuple[str, str] | None) -> ModelFile | None:
@@ -80,7 +85,8 @@ def _to_json(file: ModelFile) -> str:
 
 def _stamp(found: Found) -> str:
     """Everything that a description depends on."""
-    return json.dumps([_edition(), found.kind, found.stamp, str(found.sidecar), found.sidecar_stamp])
+    notes = [(str(path), stamp) for path, stamp in found.notes]
+    return json.dumps([_edition(), found.kind, found.stamp, str(found.sidecar), found.sidecar_stamp, notes])
 
 
 @cache

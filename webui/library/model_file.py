@@ -25,6 +25,7 @@ class ModelFile:
     ``size``, ``mtime_ns``: bytes and time of change; together with the path they tell whether the file is still the same.
     ``native_size``: the side in pixels that the U-Net was trained at; 0 for what has no U-Net.
     ``suggested``: generation parameters that suit the model, by their names in ``GenerationRequest``.
+    ``about``: what it tells people, as ``library/about.py`` says.
     ``preview``: a picture that lies beside the file and has its name.
     ``problem``: "" when usable, else the sentence that says why not; ``error`` is the class to raise it with.
     """
@@ -40,6 +41,7 @@ class ModelFile:
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     native_size: int = 0
     suggested: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
     preview: Path | None = None
     problem: str = ""
     error: type[WebUIError] = IncompatibleModel

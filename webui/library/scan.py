@@ -12,6 +12,7 @@ from webui.library.formats import PICKLE_SUFFIXES
 
 MODEL_SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 PREVIEW_SUFFIXES = tuple(f"{mark}.{kind}" for mark in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp"))
+NOTES_SUFFIXES = (".json", ".civitai.info", ".cm-info.json")  # what users and other programs write about it
 UNFINISHED = (".part", ".crdownload", ".aria2")  # what browsers and aria2 put beside a file that is still coming
 DIFFUSERS_STEMS = ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")  # what diffusers calls every network
 FOLDER_MARK = "model_index.json"  # makes a folder a model in diffusers layout
@@ -25,6 +26,7 @@ class Found:
 
     ``kind`` is the kind of the model folder that it lies in; ``relative`` the path below that folder, with forward slashes.
     ``sidecar`` says how to use it: a ``.yaml`` beside it, or the ``config.json`` of a network in diffusers layout.
+    ``preview`` is a picture of the same name, ``notes`` what is written about it (``library/about.py``), each with its stamp.
     """
 
     kind: str
@@ -36,6 +38,8 @@ class Found:
     sidecar: Path | None = None
     sidecar_stamp: Stamp | None = None
     preview: Path | None = None
+    preview_stamp: Stamp | None = None
+    notes: tuple[tuple[Path, Stamp], ...] = ()
 
 
 @dataclass
@@ -133,6 +137,7 @@ class _Walker:
             stamp = _stamp(entry)
             sidecar = entries.get(f"{stem}.yaml" if stem not in DIFFUSERS_STEMS else "config.json")
             preview = next((entries[stem + suffix] for suffix in PREVIEW_SUFFIXES if stem + suffix in entries), None)
+            notes = [entries[stem + suffix] for suffix in NOTES_SUFFIXES if stem + suffix in entries]
             self.scan.found.append(
                 Found(
                     kind,
@@ -143,6 +148,8 @@ class _Walker:
                     sidecar=Path(sidecar.path) if sidecar else None,
                     sidecar_stamp=_stamp(sidecar) if sidecar else None,
                     preview=Path(preview.path) if preview else None,
+                    preview_stamp=_stamp(preview) if preview else None,
+                    notes=tuple((Path(note.path), _stamp(note)) for note in notes),
                 )
             )
         except OSError as error:  # gone since the folder was listed, or a broken link
