@@ -35,6 +35,29 @@ def owner_of(request: gr.Request | None) -> str:
     return LOCAL_OWNER
 
 
+@dataclass(frozen=True)
+class Tab:
+    """A tab that holds a drawing form. Several forms stand in one page, so the ids of elements begin with the tab's name.
+
+    Those of txt2img, the first one, are bare.
+    """
+
+    name: str
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of its elements begin with."""
+        return "" if self.name == "txt2img" else f"{self.name}-"
+
+    @property
+    def kept(self) -> str:
+        """Where the browser keeps the form."""
+        return f"lucid.{self.name}"
+
+    def id(self, name: str) -> str:
+        return self.prefix + name
+
+
 def asset(name: str) -> str:
     """The text of a file in ``tabs/assets``."""
     return resources.files("webui.tabs").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
@@ -46,8 +69,8 @@ def typed(parameter: Parameter, value: Any) -> Any:
     >>> [typed(PARAMETERS["steps"], text) for text in (" 30 ", "2.5", "many")], typed(PARAMETERS["cfg_scale"], "7,5")
     ([30, 2.5, 'many'], 7.5)
     """
-    if value is None and parameter.type is str:  # a dropdown that nothing can be chosen from
-        return ""
+    if value is None and parameter.type in (str, tuple):  # a dropdown that nothing can be chosen from
+        return parameter.type()
     if not isinstance(value, str) or parameter.type is str:
         return value
     text = value.strip()
@@ -67,12 +90,14 @@ def written(value: Any) -> Any:
     """
     if isinstance(value, bool):
         return value
+    if isinstance(value, tuple):
+        return list(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
 
 
-def number_field(name: str, value: Any = None, slider: bool = True) -> gr.HTML:
+def number_field(name: str, value: Any = None, slider: bool = True, prefix: str = "") -> gr.HTML:
     """A field to type a number in and, where the parameter is bounded, a slider. The value is text.
 
     Gradio's own slider cannot hold a value beyond its end and silently moves it there; here the slider ends at
@@ -82,7 +107,7 @@ def number_field(name: str, value: Any = None, slider: bool = True) -> gr.HTML:
     end = parameter.slider_maximum if parameter.slider_maximum is not None else parameter.maximum
     bounds = {"min": parameter.minimum, "max": parameter.maximum, "step": parameter.step, "end": end}
     data = " ".join(f'data-{key}="{bound:.17g}"' for key, bound in bounds.items() if bound is not None)
-    label, field_id = html.escape(parameter.label), f"{name}-field"
+    label, field_id = html.escape(parameter.label), f"{prefix}{name}-field"
     keyboard = "numeric" if parameter.type is int and parameter.minimum != -1 else "text"
     range_input = (
         f'<input class="number-range" type="range" tabindex="-1" aria-label="{label}, slider">' if slider else ""
@@ -94,14 +119,14 @@ def number_field(name: str, value: Any = None, slider: bool = True) -> gr.HTML:
             <label for="{field_id}">{label}</label>
             <input id="{field_id}" class="number-field" inputmode="{keyboard}" autocomplete="off" spellcheck="false">
             {range_input}</div>""",
-        js_on_load=f"lucid.numberField({name!r}, element, props, watch)",
-        elem_id=name,
+        js_on_load=f"lucid.numberField({prefix + name!r}, element, props, watch)",
+        elem_id=prefix + name,
         elem_classes="number-block",
         apply_default_css=False,
     )
 
 
-def choice_field(name: str, choices: Iterable[str], value: str | None = None) -> gr.Dropdown:
+def choice_field(name: str, choices: Iterable[str], value: str | None = None, prefix: str = "") -> gr.Dropdown:
     """A dropdown. ``value`` is the parameter's default unless given; one that is no choice leaves it empty.
 
     The choice "", which leaves it to the checkpoint, is called Automatic.
@@ -112,7 +137,7 @@ def choice_field(name: str, choices: Iterable[str], value: str | None = None) ->
         [(choice or "Automatic", choice) for choice in choices],
         value=value if value in choices else None,
         label=parameter.label,
-        elem_id=name,
+        elem_id=prefix + name,
         elem_classes="choice",
     )
 
@@ -125,13 +150,13 @@ def offer(choices: Sequence[str], held: Any, default: str | None) -> dict[str, A
     return update
 
 
-def flag_field(name: str) -> gr.Checkbox:
+def flag_field(name: str, prefix: str = "") -> gr.Checkbox:
     """A box to tick."""
-    parameter = PARAMETERS[name]
-    return gr.Checkbox(parameter.default, label=parameter.label, elem_id=name, elem_classes="flag", container=False)
+    parameter, elem_id = PARAMETERS[name], prefix + name
+    return gr.Checkbox(parameter.default, label=parameter.label, elem_id=elem_id, elem_classes="flag", container=False)
 
 
-def text_field(name: str) -> gr.Textbox:
+def text_field(name: str, prefix: str = "") -> gr.Textbox:
     """One line of text, which grows with what is typed."""
     parameter = PARAMETERS[name]
     return gr.Textbox(
@@ -139,20 +164,20 @@ def text_field(name: str) -> gr.Textbox:
         label=parameter.label,
         lines=1,
         max_lines=4,
-        elem_id=name,
+        elem_id=prefix + name,
         elem_classes="prompt line",
         html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
     )
 
 
-def field(name: str) -> Component:
-    """The widget that suits the parameter's type."""
+def field(name: str, prefix: str = "") -> Component:
+    """The widget that suits the parameter's type. ``prefix``: see :class:`Tab`."""
     parameter = PARAMETERS[name]
     if parameter.type is bool:
-        return flag_field(name)
+        return flag_field(name, prefix)
     if parameter.choices is not None:
-        return choice_field(name, parameter.choices)
-    return text_field(name) if parameter.type is str else number_field(name)
+        return choice_field(name, parameter.choices, prefix=prefix)
+    return text_field(name, prefix) if parameter.type is str else number_field(name, prefix=prefix)
 
 
 def widget_html(template: str, elem_id: str, js_on_load: str, **more: Any) -> gr.HTML:
@@ -170,9 +195,9 @@ class Form:
         """What the widgets hold, by parameter name, in the parameters' types where readable."""
         return {name: typed(PARAMETERS[name], inputs[widget]) for name, widget in self.widgets.items()}
 
-    def request(self, inputs: Mapping[Component, Any]) -> GenerationRequest:
-        """Raises ``InvalidRequest``, which names the field."""
-        return GenerationRequest(**self.values(inputs))
+    def request(self, inputs: Mapping[Component, Any], more: Mapping[str, Any] | None = None) -> GenerationRequest:
+        """``more``: parameters that have no widget. Raises ``InvalidRequest``, which names the field."""
+        return GenerationRequest(**{**self.values(inputs), **(more or {})})
 
     def show(self, values: Mapping[str, Any]) -> dict[Component, Any]:
         """Widget updates that show these values; names without a widget are left out."""

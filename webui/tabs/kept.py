@@ -13,23 +13,23 @@ import gradio as gr
 from gradio.components import Component
 
 from webui.domain.request import PARAMETERS
-from webui.tabs.components import QUIET, Form
+from webui.tabs.components import QUIET, Form, Tab
 
 
 def keep(
     form: Form,
     also: Mapping[str, Component],
-    key: str,
+    tab: Tab,
     check: Callable[[dict[Component, Any]], dict[Component, Any]],
 ) -> None:
-    """Keep the form in the browser under ``key``; ``also`` are widgets of no parameter that belong to it.
+    """Keep the tab's form in the browser; ``also`` are widgets of no parameter that belong to it.
 
     On loading the page the browser puts the values back at once, however busy the server is; then ``check`` corrects what
     is not offered any more (a checkpoint that was removed), of all the widgets' values. Call it inside ``gr.Blocks``.
     """
     widgets = {**form.widgets, **also}
     everything = list(widgets.values())  # in the order of `names`: both are read from `widgets`
-    names = json.dumps(list(widgets))
+    key, names = tab.kept, json.dumps(list(widgets))
     tips = json.dumps({name: PARAMETERS[name].help for name in form.widgets})
     page = gr.context.Context.root_block
     if page is None:
@@ -38,7 +38,7 @@ def keep(
     loaded = page.load(fn=None, js=f"() => lucid.form.back({key!r}, {names})", outputs=everything)
     loaded.then(
         fn=None,
-        js=f"(...values) => {{ lucid.form.begin({key!r}, {names}, values, {tips}); return []; }}",
+        js=f"(...values) => {{ lucid.form.begin({key!r}, {tab.prefix!r}, {names}, values, {tips}); return []; }}",
         inputs=everything,
     ).then(check, inputs=set(everything), outputs=set(everything), **QUIET)
     gr.on(

@@ -18,7 +18,18 @@ from webui.domain.samplers import SAMPLERS, find_sampler
 from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.domain.schedules import AUTOMATIC, SCHEDULES
 from webui.runtime import Runtime
-from webui.tabs.components import QUIET, Form, asset, choice_field, field, number_field, offer, widget_html, written
+from webui.tabs.components import (
+    QUIET,
+    Form,
+    Tab,
+    asset,
+    choice_field,
+    field,
+    number_field,
+    offer,
+    widget_html,
+    written,
+)
 from webui.tabs.schedule_plot import PLOTTED, plotted
 
 CUSTOM_SIGMAS = "custom_sigmas"  # stands below the schedule, since "Custom" is nothing without it
@@ -30,8 +41,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {  # heading -> options; those that no r
 }
 
 
-def sampling_fields(runtime: Runtime, kept: str, steps: Any) -> dict[str, Component]:
-    """Sampler, schedule, plot and steps. ``kept`` is where the browser keeps the form, ``steps`` their first value."""
+def sampling_fields(runtime: Runtime, tab: Tab, steps: Any) -> dict[str, Component]:
+    """Sampler, schedule, plot and steps. ``steps`` is their first value."""
 
     def levels(asked: dict[str, Any]) -> dict[str, Any]:
         return plotted(runtime, asked)
@@ -39,33 +50,35 @@ def sampling_fields(runtime: Runtime, kept: str, steps: Any) -> dict[str, Compon
     fields: dict[str, Component] = {}
     with gr.Row(elem_classes="sampling"):
         with gr.Column(elem_classes="stack", min_width=0):
-            fields["sampler"] = choice_field("sampler", [sampler.name for sampler in SAMPLERS])
-            fields["schedule"] = choice_field("schedule", schedule_choices(SAMPLERS[0].name))
+            samplers, schedules = [sampler.name for sampler in SAMPLERS], schedule_choices(SAMPLERS[0].name)
+            fields["sampler"] = choice_field("sampler", samplers, prefix=tab.prefix)
+            fields["schedule"] = choice_field("schedule", schedules, prefix=tab.prefix)
         widget_html(
             asset("schedule_plot.html"),
-            "schedule-plot",
-            f"lucid.schedulePlot({kept!r}, {json.dumps(PLOTTED)}, element, server)",
+            tab.id("schedule-plot"),
+            f"lucid.schedulePlot({tab.kept!r}, {json.dumps(PLOTTED)}, element, server)",
             server_functions=[levels],
         )
-    with gr.Column(elem_id="custom-schedule", min_width=0):
-        fields[CUSTOM_SIGMAS] = field(CUSTOM_SIGMAS)
-    fields["steps"] = number_field("steps", steps)
+    with gr.Column(elem_id=tab.id("custom-schedule"), min_width=0):
+        fields[CUSTOM_SIGMAS] = field(CUSTOM_SIGMAS, tab.prefix)
+    fields["steps"] = number_field("steps", steps, prefix=tab.prefix)
     return fields
 
 
-def option_fields(kept: str) -> dict[str, Component]:
-    """The accordion of all other options. ``kept`` is where the browser keeps the form."""
+def option_fields(tab: Tab) -> dict[str, Component]:
+    """The accordion of all other options."""
     fields: dict[str, Component] = {}
     # outside of the accordion, whose contents the browser builds only when it is opened
-    widget_html("", "option-rules", f"lucid.samplingOptions({kept!r}, {json.dumps(rules())})", visible="hidden")
-    with gr.Accordion("Sampling options", open=False, elem_id="sampling-options"):
+    enliven = f"lucid.samplingOptions({tab.kept!r}, {tab.prefix!r}, {json.dumps(rules())})"
+    widget_html("", tab.id("option-rules"), enliven, visible="hidden")
+    with gr.Accordion("Sampling options", open=False, elem_id=tab.id("sampling-options")):
         for number, (heading, names) in enumerate(GROUPS.items()):
-            with gr.Column(elem_id=f"option-group-{number}", elem_classes="option-group", min_width=0):
-                widget_html(f"<h3>{heading}</h3>", f"option-heading-{number}", "")
+            with gr.Column(elem_id=tab.id(f"option-group-{number}"), elem_classes="option-group", min_width=0):
+                widget_html(f"<h3>{heading}</h3>", tab.id(f"option-heading-{number}"), "")
                 with gr.Row(elem_classes="options"):
-                    fields |= {name: field(name) for name in names}
+                    fields |= {name: field(name, tab.prefix) for name in names}
         reset = widget_html(
-            asset("sampling_reset.html"), "options-reset", "lucid.resetOptions(element, trigger) // 'reset'"
+            asset("sampling_reset.html"), tab.id("options-reset"), "lucid.resetOptions(element, trigger) // 'reset'"
         )
     defaults = {name: written(PARAMETERS[name].default) for name in fields}
     reset.reset(fn=None, js=f"() => {json.dumps(list(defaults.values()))}", outputs=list(fields.values()), queue=False)
@@ -77,7 +90,7 @@ def rules() -> dict[str, Any]:
 
     ``options`` are all of them with their defaults; of these ``always`` are shown, and those that the chosen sampler and
     the schedule that it runs name. Those of the ``accordion`` are counted there when they are not at their defaults.
-    ``groups``: element -> options; a heading without options is hidden too.
+    ``groups``: element -> options (ids without the tab's prefix); a heading without options is hidden too.
     """
     by_samplers = {option for row in SAMPLERS for option in row.options}
     by_schedules = {option for row in SCHEDULES for option in row.options}

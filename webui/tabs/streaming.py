@@ -18,14 +18,14 @@ from webui.domain.events import Saved
 from webui.errors import JobNotFound, WebUIError
 from webui.jobs.job import Job, JobSnapshot
 from webui.runtime import Runtime
-from webui.tabs.components import asset, owner_of
+from webui.tabs.components import Tab, asset, owner_of
 from webui.tabs.pictures import picture_address
 
 _MAX_WATCHED = 32  # jobs that one page may ask about at once
 
 
-def results_panel(runtime: Runtime, kind: str, elem_id: str) -> gr.HTML:
-    """Progress, preview, pictures, infotext and queue of the jobs of one kind.
+def results_panel(runtime: Runtime, tab: Tab) -> gr.HTML:
+    """Progress, preview, pictures, infotext and queue of the jobs of one kind, which is called like the tab.
 
     Its value is set by the Generate handler: ``{"job": id}`` to follow a new job, ``{"error": sentence, "field": name}``
     to show what is wrong with the form. See ``assets/results.js`` for the browser's half.
@@ -44,9 +44,10 @@ def results_panel(runtime: Runtime, kind: str, elem_id: str) -> gr.HTML:
         value=None,
         label="Results",
         html_template=asset("results.html"),
-        js_on_load=f"lucid.results({kind!r}, element, props, server, watch)",
+        js_on_load=f"lucid.results({tab.name!r}, {tab.prefix!r}, element, props, server, watch)",
         server_functions=[poll, stop, skip],
-        elem_id=elem_id,
+        elem_id=tab.id("results"),
+        elem_classes="results-panel",
         apply_default_css=False,
     )
 

@@ -2,7 +2,7 @@
 
 // A field for any text and a slider for the usual numbers. What the text means is judged by the server; here an
 // unusable one is only marked.
-lucid.numberField = (name, element, props, watch) => {
+lucid.numberField = (id, element, props, watch) => {
   const box = element.querySelector(".number");
   const field = element.querySelector(".number-field");
   const range = element.querySelector(".number-range");
@@ -39,14 +39,15 @@ lucid.numberField = (name, element, props, watch) => {
   const show = () => { field.value = props.value ?? ""; mark(); };
   watch("value", () => { if (field.value !== props.value) show(); });
   show();
-  lucid.fields[name] = {set, number, field};
+  lucid.fields[id] = {set, number, field};
 };
 
 // ---- kept over a reload
 
 lucid.form = {
-  tips: {}, // field -> what it does
+  tips: {}, // id of a field -> what it does
   records: {}, // key -> name -> value, of the forms whose kept values are back in place
+  prefixes: {}, // key -> what the ids of the form's fields begin with
   // Called by Gradio with all values whenever one changes.
   keep(key, names, values) {
     if (!(key in this.records)) return;
@@ -54,9 +55,10 @@ lucid.form = {
     this.write(key);
   },
   // What is being typed, also while the server does not answer and Gradio tells nothing.
-  typed(name, value) {
+  typed(id, value) {
     for (const [key, record] of Object.entries(this.records)) {
-      if (!(name in record)) continue;
+      const name = id.slice(this.prefixes[key].length);
+      if (!(name in record) || this.prefixes[key] + name !== id) continue;
       record[name] = value;
       this.write(key);
     }
@@ -71,8 +73,9 @@ lucid.form = {
     return names.map((name) => (name in kept ? kept[name] : {__type__: "update"}));
   },
   // From now on what the widgets hold is kept.
-  begin(key, names, values, tips) {
-    Object.assign(this.tips, tips);
+  begin(key, prefix, names, values, tips) {
+    for (const [name, tip] of Object.entries(tips)) this.tips[prefix + name] = tip;
+    this.prefixes[key] = prefix;
     this.records[key] = Object.fromEntries(names.map((name, at) => [name, values[at]]));
     document.dispatchEvent(new Event("lucid:form"));
   },
@@ -91,16 +94,16 @@ document.addEventListener("input", (event) => {
 
 // ---- below the prompts: token counts, remarks, examples
 
-lucid.notes = (examples, element, props, server, trigger, watch) => {
+lucid.notes = (prefix, examples, element, props, server, trigger, watch) => {
   const names = ["prompt", "negative_prompt"];
-  const text = (name) => document.querySelector(`#${name} textarea`)?.value ?? "";
+  const text = (name) => document.querySelector(`#${prefix}${name} textarea`)?.value ?? "";
   const list = (items) => items.map((words) => Object.assign(document.createElement("li"), {textContent: words}));
   const badges = {};
   let asked = null;
 
   const badge = (name) => {
     badges[name] ??= Object.assign(document.createElement("span"), {className: "tokens", title: "Tokens, of 75 in each chunk"});
-    const box = document.getElementById(name);
+    const box = document.getElementById(prefix + name);
     if (box && badges[name].parentElement !== box) box.append(badges[name]);
     return badges[name];
   };
@@ -160,9 +163,9 @@ lucid.notes = (examples, element, props, server, trigger, watch) => {
 
 // ---- helpers for size and seed
 
-lucid.sizeTools = (element, trigger) => {
+lucid.sizeTools = (prefix, element, trigger) => {
   element.querySelector(".swap").addEventListener("click", () => {
-    const {width, height} = lucid.fields;
+    const [width, height] = ["width", "height"].map((name) => lucid.fields[prefix + name]);
     const [across, down] = [width.field.value, height.field.value];
     width.set(down);
     height.set(across);
@@ -172,10 +175,11 @@ lucid.sizeTools = (element, trigger) => {
   }
 };
 
-lucid.seedTools = (element, name) => {
-  element.querySelector(".random").addEventListener("click", () => lucid.fields[name].set("-1"));
+lucid.seedTools = (element, id) => {
+  element.querySelector(".random").addEventListener("click", () => lucid.fields[id].set("-1"));
   element.querySelector(".reuse").addEventListener("click", () => {
-    if (lucid.shown) lucid.fields[name].set(lucid.shown.seed);
+    const picture = lucid.activePanel()?.shown();
+    if (picture) lucid.fields[id].set(picture.seed);
   });
 };
 

@@ -85,6 +85,8 @@ lucid.jobBook = (kind) => {
     isOurs: (told) => jobs.has(told.id),
     waitingOurs: () => queue.filter((told) => mine(told) && told.state === "waiting").length,
     queue: () => queue,
+    // Whether jobs of this page are still to end, so that an answer is wanted soon although the panel is hidden.
+    waitsForOurs: () => [...jobs.values()].some(({told}) => told && !isFinal(told)),
     busy: () => queue.length > 0 || [...jobs.values()].some(({told}) => !told || !isFinal(told)),
     // The job that ended last.
     last: () => [...jobs.values()].map(({told}) => told).filter((told) => told && isFinal(told))

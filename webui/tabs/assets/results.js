@@ -1,8 +1,9 @@
 // The results panel of a tab: progress, live preview, pictures with their infotext, the queue.
 
-lucid.results = (kind, element, props, server, watch) => {
+lucid.results = (kind, prefix, element, props, server, watch) => {
   const $ = (selector) => element.querySelector(selector);
   const book = lucid.jobBook(kind);
+  let shown = null; // the finished picture on the stage
   let chosen = null; // key of the picture that was clicked; null follows what is being drawn
   let preview = {job: null, number: 0, source: null};
   let readiness = {ready: true, text: ""};
@@ -12,7 +13,7 @@ lucid.results = (kind, element, props, server, watch) => {
 
   const poller = lucid.poller(server, {
     question: () => ({watch: book.watched(), preview: {job: previewed(), number: preview.number}}),
-    busy: () => book.busy() || !readiness.ready,
+    busy: () => (book.busy() || !readiness.ready) && (book.waitsForOurs() || element.offsetParent !== null),
     lost(is) {
       lost = is;
       $(".offline").hidden = !is;
@@ -81,9 +82,9 @@ lucid.results = (kind, element, props, server, watch) => {
     $(".bar i").style.width = `${100 * fraction}%`;
 
     const drawing = front && front.state === "running" && book.isOurs(front);
-    document.title = drawing ? `${unknown ? "Drawing" : `${percent} %`} · Lucid` : book.waitingOurs() ? "Waiting · Lucid" : "Lucid";
+    lucid.tellTitle(kind, drawing ? (unknown ? "Drawing" : `${percent} %`) : book.waitingOurs() ? "Waiting" : "");
     const controllable = front !== null && book.isOurs(front);
-    lucid.setActions({waiting: book.waitingOurs(), stop: controllable, skip: drawing && front.count > 1});
+    lucid.setActions(prefix, {waiting: book.waitingOurs(), stop: controllable, skip: drawing && front.count > 1});
     say(front ? "" : last ? ended(last) : "");
 
     const job = (front && book.isOurs(front) && book.told(front.id)) || last;
@@ -118,8 +119,8 @@ lucid.results = (kind, element, props, server, watch) => {
       lucid.swapImage(img, picture ? picture.address : preview.source, picture ? lucid.describe(picture) : "Preview of the unfinished picture");
     }
     $(".facts").hidden = !picture;
-    if (picture && lucid.shown?.key !== picture.key) lucid.offer($(".facts"), picture);
-    lucid.shown = picture ?? null;
+    if (picture && shown?.key !== picture.key) lucid.offer($(".facts"), picture);
+    shown = picture ?? null;
     showStrip(pictures, picture, drawing);
   };
 
@@ -213,16 +214,18 @@ lucid.results = (kind, element, props, server, watch) => {
       poller.now();
     } else {
       alert(answer.error);
-      lucid.fields[answer.field]?.field.focus();
+      lucid.fields[prefix + answer.field]?.field.focus();
     }
   });
 
   $(".enlarge").addEventListener("click", () => {
     const pictures = book.pictures();
-    lucid.viewer.open(pictures, Math.max(0, pictures.findIndex(({key}) => key === lucid.shown?.key)));
+    lucid.viewer.open(pictures, Math.max(0, pictures.findIndex(({key}) => key === shown?.key)));
   });
-  $(".facts .copy").addEventListener("click", (event) => lucid.copy(lucid.shown.infotext, event.currentTarget));
-  $(".facts .send").addEventListener("click", () => lucid.send(kind, lucid.shown.infotext));
+  $(".facts .copy").addEventListener("click", (event) => lucid.copy(shown.infotext, event.currentTarget));
+  $(".facts .send").addEventListener("click", () => lucid.send(kind, shown.infotext));
+
+  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) poller.now(); }).observe(element); // the tab was opened
 
   lucid.panels[kind] = {
     element,
@@ -232,18 +235,26 @@ lucid.results = (kind, element, props, server, watch) => {
       return !lost;
     },
     say: alert,
+    shown: () => shown,
     stop: () => atFront("stop"),
     skip: () => atFront("skip"),
   };
 };
 
 // The buttons follow what the panel knows.
-lucid.setActions = ({waiting, stop, skip}) => {
-  const [generate, stopping, skipping] = ["generate", "stop", "skip"].map((id) => document.getElementById(id));
+lucid.setActions = (prefix, {waiting, stop, skip}) => {
+  const [generate, stopping, skipping] = ["generate", "stop", "skip"].map((id) => document.getElementById(prefix + id));
   if (!generate) return;
   stopping.disabled = !stop;
   skipping.disabled = !skip;
   const count = generate.querySelector("small");
   count.hidden = waiting === 0;
   count.textContent = `${waiting} waiting`;
+};
+
+// The window's title tells how far the drawing is, of whichever tab draws.
+lucid.tellTitle = (kind, words) => {
+  lucid.titles = {...lucid.titles, [kind]: words};
+  const telling = Object.values(lucid.titles).find(Boolean);
+  document.title = telling ? `${telling} · Lucid` : "Lucid";
 };

@@ -76,7 +76,7 @@ lucid.schedulePlot = (form, names, element, server) => {
 
 // Hides the options that the chosen sampler and schedule pay no heed to, and marks what is not at its default. By a style
 // sheet, since Gradio builds what is in an accordion only when it is opened. `rules`: see `rules` in tabs/sampling.py.
-lucid.samplingOptions = (form, rules) => {
+lucid.samplingOptions = (form, prefix, rules) => {
   const sheet = document.head.appendChild(document.createElement("style"));
   const badge = Object.assign(document.createElement("span"), {className: "changed-count"});
   const names = Object.keys(rules.options);
@@ -102,10 +102,10 @@ lucid.samplingOptions = (form, rules) => {
       if (!options.some((name) => visible.has(name))) hidden.push(group);
     }
     if (!changed.length) hidden.push("options-reset");
-    const rule = (ids, style) => (ids.length ? `:is(${ids.map((id) => `#${id}`).join()}) ${style}\n` : "");
+    const rule = (ids, style) => (ids.length ? `:is(${ids.map((id) => `#${prefix}${id}`).join()}) ${style}\n` : "");
     const text = rule(hidden, "{ display: none !important; }") + rule(changed, "{ --changed: var(--body-text-color); --changed-weight: 700; }");
     if (sheet.textContent !== text) sheet.textContent = text;
-    const header = document.querySelector("#sampling-options .label-wrap > span");
+    const header = document.querySelector(`#${prefix}sampling-options .label-wrap > span`);
     if (header && badge.parentElement !== header) header.append(badge);
     badge.hidden = changed.length === 0;
     badge.textContent = changed.length ? `${changed.length} changed` : "";

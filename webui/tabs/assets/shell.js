@@ -1,6 +1,8 @@
 // The page around the tabs: memory of the browser, colours, tabs, shortcuts. Everything of ours is in `lucid`; each of its
 // functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
-window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, shown: null};
+// Fields are found by the id of their element, the rest by the name of their tab. `sources` are the tabs that send more with
+// Generate than the fields hold: each has an async `deliver()` that gives those parameters, or throws an Error to be shown.
+window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}};
 
 // What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
 // with what the last one had. Private windows may refuse storage: then nothing is remembered.
@@ -98,10 +100,19 @@ lucid.copy = async (text, button) => {
 
 // ---- buttons and keys
 
-lucid.actions = (element, trigger) => {
-  const on = (id, act) => element.querySelector(`#${id}`).addEventListener("click", act);
-  on("generate", () => {
-    if (lucid.activePanel()?.asking()) trigger("generate");
+lucid.actions = (tab, prefix, element, trigger) => {
+  const on = (id, act) => element.querySelector(`#${prefix}${id}`).addEventListener("click", act);
+  on("generate", async () => {
+    const panel = lucid.activePanel();
+    if (!panel?.asking()) return;
+    let more = {};
+    try {
+      more = await lucid.sources[tab]?.deliver() ?? {};
+    } catch (error) {
+      panel.say(error.message);
+      return;
+    }
+    trigger("generate", more);
   });
   on("paste", () => trigger("paste"));
   on("stop", () => lucid.activePanel()?.stop());
@@ -113,9 +124,9 @@ lucid.activePanel = () => Object.values(lucid.panels).find((panel) => panel.elem
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
-  const press = (id) => {
-    const button = document.getElementById(id);
-    if (!button || button.disabled || button.offsetParent === null) return;
+  const press = (name) => {
+    const button = [...document.querySelectorAll(`.actions .${name}`)].find((one) => one.offsetParent !== null);
+    if (!button || button.disabled) return;
     event.preventDefault();
     button.click();
   };
