@@ -48,7 +48,7 @@ def put_on_and_off(models, selection, cache: Path, seconds: Callable, turn_about
     pipeline = StableDiffusionPipeline(
         unet=copy.deepcopy(parts.unet).to(memory_format=torch.contiguous_format),
         vae=parts.vae,
-        text_encoder=parts.text_encoder,
+        text_encoder=parts.text_encoders["text_encoder"],
         tokenizer=None,
         scheduler=None,
         safety_checker=None,

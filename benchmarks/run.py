@@ -92,7 +92,7 @@ def step_and_picture(checkpoint: Path, side: int, steps: int, repeats: int) -> N
         pipeline = StableDiffusionPipeline(
             unet=theirs,
             vae=parts.vae,
-            text_encoder=parts.text_encoder,
+            text_encoder=parts.text_encoders["text_encoder"],
             tokenizer=None,
             scheduler=EulerDiscreteScheduler.from_config(
                 {**parts.scheduler_config, "steps_offset": 1}, timestep_spacing="linspace"

@@ -4,7 +4,15 @@ import torch
 from tiny import tiny_components
 
 from webui.engine.chunks import chunk_prompt
-from webui.engine.conditioning import CACHED_BYTES, CACHED_PROMPTS, ConditioningCache, apply_emphasis, encode_prompts
+from webui.engine.conditioning import (
+    CACHED_BYTES,
+    CACHED_PROMPTS,
+    Conditioning,
+    ConditioningCache,
+    Reading,
+    apply_emphasis,
+    encode_prompts,
+)
 from webui.engine.tokenizer import ClipTokenizer
 
 TOKENIZER = ClipTokenizer()
@@ -18,7 +26,8 @@ def encode(*texts: str, emphasis: str = "Original") -> torch.Tensor:
     encoder = tiny_components()["text_encoder"]
     prompts = [chunk_prompt(text, TOKENIZER, emphasis=emphasis) for text in texts]
     keep_mean = emphasis != "No norm"
-    return encode_prompts(prompts, EMPTY, lambda ids: encoder(ids).last_hidden_state, CPU, keep_mean=keep_mean)
+    read = [lambda ids: Reading(encoder(ids).last_hidden_state)]
+    return encode_prompts(prompts, EMPTY, read, CPU, keep_mean=keep_mean).text
 
 
 def test_a_plain_prompt_is_what_the_text_encoder_says():
@@ -90,8 +99,8 @@ def test_a_prompt_of_many_chunks_is_encoded_in_groups():
 def test_the_cache_encodes_once_and_forgets_the_least_recently_used():
     cache, made = ConditioningCache(), []
 
-    def get(key: object) -> torch.Tensor:
-        return cache.get(key, lambda: made.append(key) or torch.zeros(1))
+    def get(key: object) -> Conditioning:
+        return cache.get(key, lambda: made.append(key) or Conditioning(torch.zeros(1)))
 
     get("first")
     get("first")
@@ -108,8 +117,8 @@ def test_the_cache_encodes_once_and_forgets_the_least_recently_used():
 
 def test_the_cache_is_bounded_in_bytes_too():
     cache = ConditioningCache()
-    large = torch.zeros(1).expand(CACHED_BYTES // 6)  # no real memory; 2/3 of what may be held
+    large = Conditioning(torch.zeros(1).expand(CACHED_BYTES // 6))  # no real memory; 2/3 of what may be held
     for key in ("a", "b"):
         assert cache.get(key, lambda: large) is large
-    assert cache.get("b", lambda: torch.zeros(1)) is large
-    assert cache.get("a", lambda: torch.ones(1)) is not large
+    assert cache.get("b", lambda: Conditioning(torch.zeros(1))) is large
+    assert cache.get("a", lambda: Conditioning(torch.ones(1))) is not large

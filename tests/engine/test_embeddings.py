@@ -91,7 +91,7 @@ def test_an_encoder_with_a_longer_token_table_reads_the_same(
     with torch.inference_mode():
         expected = longer(torch.tensor(ids).clamp(max=49420), output_hidden_states=True)
         wanted = expected.last_hidden_state if clip_skip == 1 else longer.final_layer_norm(expected.hidden_states[-2])
-        actual = model.read(torch.tensor(ids), clip_skip)
+        actual = model.read(torch.tensor(ids), clip_skip).states
     assert torch.equal(actual, wanted)
 
 
@@ -99,10 +99,10 @@ def test_afterwards_the_text_encoder_reads_as_before(models: ModelManager, tiny_
     model, _ = load(models, tiny_library, folder)
     plain = torch.tensor([chunk.tokens for chunk in chunk_prompt("a cat", TOKENIZER)])
     with torch.inference_mode():
-        before = model.read(plain, 1)
+        before = model.read(plain, 1).states
         model.read(torch.tensor([chunk.tokens for chunk in chunks_of("easy", model.words)]), 1)
-        assert torch.equal(model.read(plain, 1), before)
-    assert not model.checkpoint.text_encoder.get_input_embeddings()._forward_hooks
+        assert torch.equal(model.read(plain, 1).states, before)
+    assert not model.checkpoint.text_encoders["text_encoder"].get_input_embeddings()._forward_hooks
 
 
 def test_a_picture_is_drawn_with_it_and_remembers_none_of_it(
@@ -225,7 +225,7 @@ class TestRemarks:
         ids = torch.tensor([chunks_of("easynegative", model.words)[0].tokens])
         expected = torch.where(ids[..., None] >= FIRST_ADDED_TOKEN, 1, 0).sum()
         assert expected == 8
-        assert model.read(ids, 1).shape == (1, 77, WIDTH)
+        assert model.read(ids, 1).states.shape == (1, 77, WIDTH)
 
     def test_a_file_that_was_exchanged_after_the_scan_is_named(
         self, models: ModelManager, tiny_library: Library, folder: Path

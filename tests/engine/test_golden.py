@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 from tiny import TINY_CONFIGS, tiny_components
 
+from webui.engine.conditioning import Conditioning
 from webui.engine.denoise import denoise, unet_network
 from webui.engine.guidance import Guidance
 from webui.engine.latents import decode
@@ -61,7 +62,7 @@ def ours(components, scheduler, inputs, pictures_per_call=None, guidance=None):
             scheduler,
             noise * scheduler.init_noise_sigma,
             lambda level_from, level_to: torch.zeros_like(noise),
-            guidance or Guidance(cond, uncond, SCALE),
+            guidance or Guidance(Conditioning(cond), Conditioning(uncond), SCALE),
             pictures_per_call,
         )
     )
@@ -86,7 +87,7 @@ def test_rescaled_guidance_equals_diffusers(components, inputs, prediction_type)
     )
     expected = reference(components, theirs, inputs, 10, rescale=0.7)
     scheduler = build("Euler", "Uniform", 10, {**TINY_CONFIGS["scheduler"], "prediction_type": prediction_type})
-    drawn = ours(components, scheduler, inputs, guidance=Guidance(*inputs[1:], SCALE, rescale=0.7))
+    drawn = ours(components, scheduler, inputs, guidance=Guidance(*map(Conditioning, inputs[1:]), SCALE, rescale=0.7))
     torch.testing.assert_close(drawn, expected, atol=1e-4, rtol=0)
 
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from webui.engine.conditioning import Conditioning
 from webui.engine.denoise import denoise
 from webui.engine.guidance import Guidance, predict, rescaled
 from webui.engine.samplers import build
 from webui.engine.schedulers.cfgpp import DDIMCFGppScheduler, EulerCFGppScheduler
 
-COND, LONG_COND, UNCOND = torch.full((1, 77, 2), 3.0), torch.full((1, 154, 2), 3.0), torch.full((1, 77, 2), 1.0)
+COND, LONG_COND = Conditioning(torch.full((1, 77, 2), 3.0)), Conditioning(torch.full((1, 154, 2), 3.0))
+UNCOND = Conditioning(torch.full((1, 77, 2), 1.0))
 X = torch.zeros(2, 4, 8, 8)
 
 
@@ -21,9 +23,9 @@ class Recorder:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, x, timestep, text):
+    def __call__(self, x, timestep, told):
         self.batches.append(len(x))
-        return x + text.mean(dim=(1, 2))[:, None, None, None]
+        return x + told.text.mean(dim=(1, 2))[:, None, None, None]
 
 
 def ask(scale, cond=COND, **more):
@@ -56,7 +58,7 @@ def test_a_pair_is_got_at_scale_1_too():
 class TestPromptsJoinedByAnd:
     """Composable diffusion: each prompt steers by its own difference. The first says 3, the second 7, none 1."""
 
-    second = torch.full((1, 77, 2), 7.0)
+    second = Conditioning(torch.full((1, 77, 2), 7.0))
 
     def guidance(self, weight=1.0, other=1.0, scale=2.0, **more):
         return Guidance(COND, UNCOND, scale, weight=weight, others=((other, self.second),), **more)
@@ -79,7 +81,7 @@ class TestPromptsJoinedByAnd:
         assert predict(network, X, 5.0, Guidance(COND, UNCOND, 1.0, weight=1.5)).guided.unique().tolist() == [4.0]
 
     def test_those_of_another_length_are_asked_apart(self):
-        long = replace(self.guidance(), others=((1.0, torch.full((1, 154, 2), 7.0)), (1.0, self.second)))
+        long = replace(self.guidance(), others=((1.0, Conditioning(torch.full((1, 154, 2), 7.0))), (1.0, self.second)))
         assert self.ask(long) == ([1 + 2 * 2 + 2 * 6 + 2 * 6], [1.0], [6, 2])
 
     def test_need_no_negative_prompt_where_it_cancels_out(self):
@@ -99,8 +101,8 @@ class TestPromptsJoinedByAnd:
         assert network.batches == [4, 4]
 
     def test_are_brought_back_to_the_strength_that_they_have_together_at_scale_1(self):
-        def network(x, timestep, text):
-            return x * text.mean(dim=(1, 2))[:, None, None, None]
+        def network(x, timestep, told):
+            return x * told.text.mean(dim=(1, 2))[:, None, None, None]
 
         x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
         guided = predict(network, x, 5.0, self.guidance(scale=7.0, rescale=1.0)).guided
@@ -135,8 +137,8 @@ class TestRescale:
         assert torch.equal(together, torch.cat(alone))
 
     def test_is_part_of_a_guided_prediction(self):
-        def network(x, timestep, text):
-            return x * text.mean(dim=(1, 2))[:, None, None, None]
+        def network(x, timestep, told):
+            return x * told.text.mean(dim=(1, 2))[:, None, None, None]
 
         guidance = Guidance(COND, UNCOND, 7.0)
         plain, half = (
@@ -232,3 +234,58 @@ class TestPairs:
             denoised(self.scheduler(EulerCFGppScheduler), guidance, x, pictures_per_call=size)[0] for size in (None, 1)
         )
         assert torch.equal(whole, one_by_one)
+
+
+class TestChannelsBeside:
+    """A network that sees a picture beside the latents, and answers with its mean plus what the prompt says."""
+
+    beside = torch.full((2, 4, 8, 8), 10.0)
+
+    def ask(self, scale, **more):
+        channels = []
+
+        def network(x, timestep, told):
+            channels.append(x.shape[:2])
+            return x[:, :4] + (x[:, 4:].mean(dim=(1, 2, 3)) + told.text.mean(dim=(1, 2)))[:, None, None, None]
+
+        said = predict(network, X, 5.0, Guidance(COND, UNCOND, scale, **more), beside=self.beside)
+        return said.guided.unique().tolist(), said.uncond.unique().tolist(), channels
+
+    def test_are_seen_with_and_without_the_prompt(self):
+        assert self.ask(2.0) == ([10 + 1 + 2 * 2], [11.0], [(4, 8)])
+
+    def test_steer_by_their_own_difference(self):
+        """Equation 3 of the instruct-pix2pix paper: 1 + 1.5 (11 - 1) + 2 (13 - 11)."""
+        assert self.ask(2.0, picture_scale=1.5) == ([1 + 1.5 * 10 + 2 * 2], [1.0], [(4, 8), (2, 8)])
+
+    def test_steer_at_the_scale_at_which_the_negative_prompt_cancels_out(self):
+        assert self.ask(1.0, picture_scale=2.0) == ([1 + 2 * 10 + 1 * 2], [1.0], [(4, 8), (2, 8)])
+        assert self.ask(0.0, picture_scale=2.0) == ([1 + 2 * 10], [1.0], [(2, 8), (2, 8)])
+
+    def test_go_with_their_pictures_when_the_batch_is_parted(self):
+        seen = []
+
+        def network(x, timestep, told):
+            seen.append(x[:, 4].mean(dim=(1, 2)).tolist())
+            return x[:, :4]
+
+        beside = torch.tensor([1.0, 2.0])[:, None, None, None].expand(2, 1, 8, 8)
+        guidance = Guidance(COND, UNCOND, 1.0)
+        scheduler = build("Euler", "Uniform", 1, {})
+        list(denoise(network, scheduler, X, lambda *levels: X, guidance, 1, beside))
+        assert seen == [[1.0], [2.0]]
+
+
+def test_pooled_vectors_and_sizes_go_with_their_texts():
+    told = []
+
+    def network(x, timestep, conditioning):
+        told.append((conditioning.pooled.tolist(), conditioning.time_ids.tolist()))
+        return x
+
+    cond, uncond = (
+        Conditioning(torch.zeros(1, 77, 2), torch.full((1, 1), float(number))).with_time_ids([number, 8])
+        for number in (1, 2)
+    )
+    predict(network, X, 5.0, Guidance(cond, uncond, 7.0))
+    assert told == [([[1.0], [1.0], [2.0], [2.0]], [[1.0, 8.0], [1.0, 8.0], [2.0, 8.0], [2.0, 8.0]])]

@@ -66,14 +66,14 @@ def put_on(models, checkpoint, *uses):
 def fingerprint(checkpoint) -> str:
     """Every bit of every weight of the U-Net and the text encoder, and how it lies in memory."""
     digest = hashlib.sha256()
-    for network in (checkpoint.unet, checkpoint.text_encoder):
+    for network in (checkpoint.unet, *checkpoint.text_encoders.values()):
         for name, tensor in network.state_dict().items():
             digest.update(f"{name} {tensor.dtype} {tensor.stride()}".encode() + tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def weight(checkpoint, module):
-    network = checkpoint.text_encoder if module.startswith("encoder") else checkpoint.unet
+    network = checkpoint.text_encoders["text_encoder"] if module.startswith("encoder") else checkpoint.unet
     return network.get_submodule(module).weight
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from webui.domain.prompt_plan import plan_prompt
+from webui.engine.conditioning import Conditioning
 from webui.engine.guidance import Guidance
 from webui.engine.prompting import PromptedGuidance
 
@@ -25,13 +26,13 @@ class Followed:
             partial(Guidance, scale=7.0, rescale=0.5),
         )
 
-    def encode(self, texts):
+    def encode(self, texts, is_negative):
         self.encoded.append(list(texts))
         self.texts += texts
-        return torch.arange(len(self.texts) - len(texts), len(self.texts)).reshape(-1, 1, 1).float()
+        return Conditioning(torch.arange(len(self.texts) - len(texts), len(self.texts)).reshape(-1, 1, 1).float())
 
     def read(self, state) -> str:
-        return self.texts[int(state.item())]
+        return self.texts[int(state.text.item())]
 
     def at(self, call: int):
         guidance = self.guide.at(call)

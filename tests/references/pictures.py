@@ -74,7 +74,8 @@ def draw(sampling: ModuleType, external: ModuleType, model: Model, sampler: str)
     """As A1111 does: levels and state in float32, the network told fractional timesteps, the clean latents guided."""
     wanted = request(sampler)
     cond, uncond = (
-        model.encode((chunk_prompt(text, model.tokenizer),), 1) for text in (wanted.prompt, wanted.negative_prompt)
+        model.condition((chunk_prompt(text, model.tokenizer),), wanted, is_negative=is_negative).text
+        for text, is_negative in ((wanted.prompt, False), (wanted.negative_prompt, True))
     )
     unet = model.checkpoint.unet
 

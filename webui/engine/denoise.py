@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from webui.engine.conditioning import Conditioning
 from webui.engine.guidance import Guide, Network, predict
 from webui.engine.schedulers.solver import Noise, Solver
 from webui.errors import NumericalFailure
@@ -36,11 +37,13 @@ def denoise(
     noise: Noise,
     guidance: Guide,
     pictures_per_call: int | None = None,
+    beside: Tensor | None = None,
 ) -> Iterator[Denoised]:
     """Subtract predicted noise from ``latents`` (n, c, h, w, float32, as noisy as the first level) step by step.
 
     A generator: who pulls it owns progress, preview and stopping. ``guidance`` is asked before each call of the network.
-    ``noise`` is what samplers that add noise draw from; ``pictures_per_call`` bounds how many pictures share a call. An
+    ``noise`` is what samplers that add noise draw from; ``pictures_per_call`` bounds how many pictures share a call.
+    ``beside`` (n, k, h, w) is what a network for inpainting and the like sees behind the latents' channels, at every step. An
     ``adaptive`` scheduler wants a single picture, or the pictures of a batch would depend on one another. Raises
     ``NumericalFailure`` as soon as a prediction is not finite.
     """
@@ -56,7 +59,11 @@ def denoise(
             here = replace(here, scale=here.scale * scheduler.cfg_factor) if wants_uncond else here.without_uncond()
             pair = wants_uncond and scheduler.needs_uncond
             scaled = scheduler.scale_model_input(latents)
-            said = [predict(network, x, timestep, here, pair=pair) for x in torch.split(scaled, group)]
+            seen = [None] * len(latents) if beside is None else torch.split(beside, group)
+            said = [
+                predict(network, x, timestep, here, beside=more, pair=pair)
+                for x, more in zip(torch.split(scaled, group), seen, strict=False)
+            ]
             predicted = scheduler.predict_x0(torch.cat([each.guided for each in said]), latents)
             uncond = scheduler.predict_x0(torch.cat([each.uncond for each in said]), latents) if pair else None
             if not torch.isfinite(predicted).all():
@@ -69,8 +76,12 @@ def unet_network(unet: torch.nn.Module) -> Network:
     """The ONE place that calls the U-Net: in its own precision, its answer in float32."""
     dtype = next(unet.parameters()).dtype
 
-    def network(x: Tensor, timestep: float, text: Tensor) -> Tensor:
-        answer = unet(x.to(dtype), timestep, encoder_hidden_states=text.to(dtype), return_dict=False)
+    def network(x: Tensor, timestep: float, told: Conditioning) -> Tensor:
+        added = None
+        if told.pooled is not None:
+            added = {"text_embeds": told.pooled.to(dtype), "time_ids": told.time_ids}
+        text = told.text.to(dtype)
+        answer = unet(x.to(dtype), timestep, encoder_hidden_states=text, added_cond_kwargs=added, return_dict=False)
         return answer[0].float()  # type: ignore[no-any-return]
 
     return network

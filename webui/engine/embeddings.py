@@ -6,13 +6,14 @@ tokens are numbers behind the end of the table, and where one stands the table's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from webui.engine.conditioning import Read, Reading
 from webui.engine.embedding_words import FIRST_ADDED_TOKEN, MOST_VECTORS, EmbeddingWords
 from webui.engine.stored_tensors import open_addition
 from webui.errors import UnreadableModel
@@ -54,7 +55,7 @@ class AddedWords:
         self.words = words
         self._embeddings = embeddings
 
-    def encode(self, text_encoder: Any, encoder: str, ids: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    def encode(self, text_encoder: Any, encoder: str, ids: Tensor, encode: Read) -> Reading:
         """What ``encode`` makes of token ids (n, 77), added ones among them, with ``text_encoder`` (called ``encoder``)."""
         added = ids >= FIRST_ADDED_TOKEN
         if not added.any():

@@ -24,6 +24,7 @@ from webui.domain.prompt_plan import plan_prompt
 from webui.domain.request import GenerationRequest
 from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.engine.chunks import chunk_prompt
+from webui.engine.conditioning import Conditioning
 from webui.engine.denoise import denoise
 from webui.engine.drawn import Drawn
 from webui.engine.families.base import Checkpoint
@@ -135,11 +136,11 @@ def guided_by_prompts(request: GenerationRequest, scheduler: Scheduler, model: M
         ngms_all_steps=request.ngms_all_steps,
     )
 
-    def encode(texts: Sequence[str]) -> Tensor:
+    def encode(texts: Sequence[str], is_negative: bool) -> Conditioning:
         prompts = tuple(
             chunk_prompt(text, model.tokenizer, emphasis=request.emphasis, words=model.words) for text in texts
         )
-        return model.encode(prompts, request.clip_skip, keep_mean=request.emphasis != "No norm")
+        return model.condition(prompts, request, is_negative=is_negative, is_empty=not any(texts))
 
     return PromptedGuidance(
         plan_prompt(request.prompt, steps, old_timelines=request.old_timelines),

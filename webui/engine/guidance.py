@@ -7,6 +7,11 @@ by AND steer each by its own difference (composable diffusion, Liu et al. 2022, 
 
     guided = uncond + sum over i of scale * weight_i * (cond_i - uncond)
 
+A network that is told what a picture looks like beside the prompt (instruct-pix2pix, Brooks et al. 2022, arXiv 2211.09800) can
+be steered by either: ``pic`` is its answer to the picture with the negative prompt, ``uncond`` to neither.
+
+    guided = uncond + scale * (cond - pic) + picture_scale * (pic - uncond)
+
 Three variants change how it goes on a run: some steps may do without the negative prompt (``skip_early``, ``ngms``), and what
 a large scale adds in contrast may be taken back (``rescale``).
 """
@@ -20,8 +25,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# (x, t, text) -> model output; n pictures with n text conditionings
-Network = Callable[[Tensor, float, Tensor], Tensor]
+from webui.engine.conditioning import Conditioning
+
+# (x, t, conditioning) -> model output; n pictures with a row of conditioning each
+Network = Callable[[Tensor, float, Conditioning], Tensor]
 
 TEXTS_PER_CALL = 8  # more prompts joined by AND than that do not share a call: memory should not grow with them
 
@@ -30,22 +37,24 @@ TEXTS_PER_CALL = 8  # more prompts joined by AND than that do not share a call: 
 class Guidance:
     """Where a run is steered to, and how hard.
 
-    ``cond`` and ``uncond``, the prompt and the negative prompt, are (1, tokens, width). ``others`` are further prompts that
-    AND joins to the first, each with its weight; ``weight`` is the first one's. ``rescale`` is φ of :func:`rescaled`,
+    ``cond`` and ``uncond``, the prompt and the negative prompt, have one row. ``others`` are further prompts that AND joins to
+    the first, each with its weight; ``weight`` is the first one's. ``picture_scale`` is for a network that is told of a picture
+    (see above); 1 is the picture as it is. ``rescale`` is φ of :func:`rescaled`,
     0 ... 1. The negative prompt is left out, and the scale counts as 1, in the first share ``skip_early``
     of the calls, and below the noise level ``ngms`` (negative guidance minimum sigma) in every other call, or in all with
     ``ngms_all_steps``; 0 turns either off. A1111's settings of these names.
     """
 
-    cond: Tensor
-    uncond: Tensor
+    cond: Conditioning
+    uncond: Conditioning
     scale: float
     rescale: float = 0.0
     skip_early: float = 0.0
     ngms: float = 0.0
     ngms_all_steps: bool = False
     weight: float = 1.0
-    others: tuple[tuple[float, Tensor], ...] = ()
+    others: tuple[tuple[float, Conditioning], ...] = ()
+    picture_scale: float = 1.0
 
     def at(self, call: int) -> Guidance:
         """It is the same in every network call; :mod:`webui.engine.prompting` has one that is not."""
@@ -59,9 +68,9 @@ class Guidance:
 
     def without_uncond(self) -> Guidance:
         """For a call that leaves out the negative prompt: the first prompt stands in its place, and the scale is 1."""
-        return replace(self, uncond=self.cond, scale=1.0)
+        return replace(self, uncond=self.cond, scale=1.0, picture_scale=1.0)
 
-    def terms(self, *, pair: bool = False) -> tuple[Tensor, tuple[tuple[float, Tensor], ...]]:
+    def terms(self, *, pair: bool = False) -> tuple[Conditioning, tuple[tuple[float, Conditioning], ...]]:
         """What the network has to be asked: ``uncond``, and each prompt with what its difference to that counts.
 
         Where the factors add up to 1, ``uncond`` cancels out and the first prompt can stand in its place, unless it is
@@ -87,23 +96,42 @@ class Prediction:
     uncond: Tensor
 
 
-def predict(network: Network, x: Tensor, timestep: float, guidance: Guidance, *, pair: bool = False) -> Prediction:
+def predict(
+    network: Network,
+    x: Tensor,
+    timestep: float,
+    guidance: Guidance,
+    *,
+    beside: Tensor | None = None,
+    pair: bool = False,
+) -> Prediction:
     """What the network says of pictures x (n, c, h, w), guided. With ``pair`` it is asked without the prompt at any scale.
+
+    ``beside`` (n, k, h, w) are further channels that networks made for inpainting and the like see behind those of x.
 
     All prompts are asked in one call where their lengths agree. Where a long prompt has more 75-token chunks than the
     negative one, they are asked apart, as A1111 does by default: padding the shorter one would change the picture.
     """
-    base, terms = guidance.terms(pair=pair)
-    *with_prompt, without = _ask(network, x, timestep, [*(cond for _, cond in terms), base])
+    by_picture = beside is not None and guidance.picture_scale != 1
+    base, terms = guidance.terms(pair=pair or by_picture)
+    seen = x if beside is None else torch.cat([x, beside], dim=1)
+    *with_prompt, without = _ask(network, seen, timestep, [*(cond for _, cond in terms), base])
+    uncond, shift = without, None
+    if beside is not None and by_picture:
+        blank = torch.cat([x, torch.zeros_like(beside)], dim=1)
+        (uncond,) = _ask(network, blank, timestep, [base])
+        shift = (guidance.picture_scale - 1) * (without - uncond)
     if not terms:
-        return Prediction(without, without)
+        return Prediction(without if shift is None else without + shift, uncond)
     guided = _steered(without, with_prompt, [factor for factor, _ in terms])
+    if shift is not None:
+        guided = guided + shift
     if guidance.rescale:
         weights = [factor / guidance.scale for factor, _ in terms]
         # what the prompts predict together at scale 1
         plain = with_prompt[0] if weights == [1] else _steered(without, with_prompt, weights)
         guided = rescaled(guided, plain, guidance.rescale)
-    return Prediction(guided, without)
+    return Prediction(guided, uncond)
 
 
 def _steered(without: Tensor, with_prompt: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
@@ -113,14 +141,14 @@ def _steered(without: Tensor, with_prompt: Sequence[Tensor], factors: Sequence[f
     return guided
 
 
-def _ask(network: Network, x: Tensor, timestep: float, texts: Sequence[Tensor]) -> list[Tensor]:
+def _ask(network: Network, x: Tensor, timestep: float, texts: Sequence[Conditioning]) -> list[Tensor]:
     """The network's answer for each text, those of equal length in one call."""
     answers: dict[int, Tensor] = {}
-    for length in {text.shape[1]: None for text in texts}:
-        alike = [place for place, text in enumerate(texts) if text.shape[1] == length]
+    for length in {text.length: None for text in texts}:
+        alike = [place for place, text in enumerate(texts) if text.length == length]
         for some in (alike[start : start + TEXTS_PER_CALL] for start in range(0, len(alike), TEXTS_PER_CALL)):
-            text = torch.cat([texts[place].expand(len(x), -1, -1) for place in some])
-            said = network(torch.cat([x] * len(some)), timestep, text)
+            told = Conditioning.joined([texts[place].repeated(len(x)) for place in some])
+            said = network(torch.cat([x] * len(some)), timestep, told)
             answers.update(zip(some, said.chunk(len(some)), strict=True))
     return [answers[place] for place in range(len(texts))]
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +20,13 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from webui.domain.events import Loading, Notice
+from webui.domain.request import GenerationRequest
 from webui.engine.adapters.file import read_adapter
 from webui.engine.chunks import chunk_prompt
-from webui.engine.conditioning import Prompt, encode_prompts
+from webui.engine.conditioning import Conditioning, Prompt, Reading, encode_prompts
 from webui.engine.denoise import unet_network
 from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
-from webui.engine.embedding_words import EmbeddingWords, too_long, why_skipped
+from webui.engine.embedding_words import TEXT_ENCODERS, EmbeddingWords, too_long, why_skipped
 from webui.engine.embeddings import AddedWords, read_embedding
 from webui.engine.families import FAMILIES
 from webui.engine.families.base import Checkpoint
@@ -98,28 +100,39 @@ class Model:
     def network(self) -> Network:
         return unet_network(self.checkpoint.unet)
 
-    def encode(self, prompts: tuple[Prompt, ...], clip_skip: int, *, keep_mean: bool = True) -> Tensor:
-        """Conditioning (texts, 77 * chunks, width) of texts that take turns, cut into chunks; remembered by content.
+    def condition(
+        self, prompts: tuple[Prompt, ...], request: GenerationRequest, *, is_negative: bool, is_empty: bool = False
+    ) -> Conditioning:
+        """What the network is told of texts that take turns, cut into chunks; encoded once and remembered by content.
 
-        ``keep_mean`` see :func:`webui.engine.conditioning.apply_emphasis`.
+        ``is_empty``: there is nothing in any of the texts, not even a space.
         """
         checkpoint = self.checkpoint
-        return checkpoint.prompts.get(
-            (prompts, clip_skip, keep_mean),
+        keep_mean = request.emphasis != "No norm"
+        told = checkpoint.prompts.get(
+            (prompts, request.clip_skip, keep_mean),
             lambda: encode_prompts(
                 prompts,
                 chunk_prompt("", self.tokenizer)[0],
-                lambda ids: self.read(ids, clip_skip),
+                [
+                    partial(self.read, clip_skip=request.clip_skip, encoder=encoder)
+                    for encoder in TEXT_ENCODERS[checkpoint.file.family]
+                ],
                 self.compute.device,
                 keep_mean=keep_mean,
             ),
         )
+        return checkpoint.family.complete(told, request, is_negative=is_negative, is_empty=is_empty)
 
-    def read(self, ids: Tensor, clip_skip: int) -> Tensor:
-        """States of token ids (n, 77), those of embeddings among them."""
+    def read(self, ids: Tensor, clip_skip: int, encoder: str = "clip_l") -> Reading:
+        """What a text encoder makes of token ids (n, 77), those of embeddings among them."""
         checkpoint = self.checkpoint
+        component = TEXT_ENCODERS[checkpoint.file.family][encoder]
         return self.added.encode(
-            checkpoint.text_encoder, "clip_l", ids, lambda known: checkpoint.family.encode(checkpoint, known, clip_skip)
+            checkpoint.text_encoders[component],
+            encoder,
+            ids,
+            lambda known: checkpoint.family.read(checkpoint, component, known, clip_skip),
         )
 
     @property
@@ -129,7 +142,7 @@ class Model:
     @contextmanager
     def in_float32(self) -> Iterator[None]:
         """Everything in full precision inside; half precision returns bit for bit, as widening it loses nothing."""
-        modules = (self.checkpoint.unet, self.checkpoint.text_encoder, self.vae)
+        modules = (self.checkpoint.unet, *self.checkpoint.text_encoders.values(), self.vae)
         before = [next(module.parameters()).dtype for module in modules]
         self.checkpoint.prompts.clear()
         try:
@@ -277,7 +290,7 @@ class ModelManager:
             upscaler = yield from read_upscaler(file, self.compute)
             return upscaler, upscaler.size
         checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
-        return checkpoint, byte_size(checkpoint.text_encoder, checkpoint.unet, checkpoint.vae)
+        return checkpoint, byte_size(*checkpoint.text_encoders.values(), checkpoint.unet, checkpoint.vae)
 
     def _patch(self, selection: Selection) -> Iterator[Loading | Notice]:
         """Make the checkpoint's weights carry the adapters of the selection and no others."""

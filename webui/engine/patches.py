@@ -71,20 +71,20 @@ Fitted = tuple[tuple[Layer, Place], ...]
 
 
 class Patches:
-    """What the text encoder and the U-Net of one checkpoint carry."""
+    """What the text encoders and the U-Net of one checkpoint carry."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._networks: dict[str, torch.nn.Module] = {
             "unet": checkpoint.unet,
-            "text_encoder": checkpoint.text_encoder,
+            **checkpoint.text_encoders,
         }
         self._parameters = {
             Weight(network, name): parameter.shape
             for network, module in self._networks.items()
             for name, parameter in module.named_parameters()
         }
-        self._places = places(checkpoint.unet.state_dict(), checkpoint.text_encoder.state_dict())
+        self._places = places({name: module.state_dict() for name, module in self._networks.items()})
         self._fitted: WeakKeyDictionary[Adapter, tuple[Fitted, str]] = WeakKeyDictionary()
         # marks of the terms in each weight that is not as in the file; None while it is being written
         self._carried: dict[Weight, tuple[Mark, ...] | None] = {}
@@ -112,7 +112,7 @@ class Patches:
             if (weight in plan or weight in self._carried)
             and self._carried.get(weight, ()) != _marks(plan.get(weight, []))
         ]
-        if any(weight.network == "text_encoder" for weight in changing):
+        if any(weight.network != "unet" for weight in changing):
             self._checkpoint.prompts.clear()
         with ExitStack() as stack:
             originals: dict[str, Original] = {}

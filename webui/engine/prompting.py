@@ -9,28 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from webui.domain.prompt_plan import Part, PromptPlan
+from webui.engine.conditioning import Conditioning
 from webui.engine.guidance import Guidance
 
-Encode = Callable[[Sequence[str]], Tensor]
-"""Texts that take turns -> their conditioning (texts, tokens, width)."""
+Encode = Callable[[Sequence[str], bool], Conditioning]
+"""Texts that take turns, and whether they are the negative prompt's -> their conditioning, a row each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One part of a plan, and the states (1, tokens, width) of each of its texts."""
+    """One part of a plan, and the conditioning (one row) of each of its texts."""
 
     part: Part
-    states: dict[str, Tensor]
+    states: dict[str, Conditioning]
 
     @classmethod
-    def of(cls, part: Part, encode: Encode) -> Encoded:
+    def of(cls, part: Part, encode: Encode, *, is_negative: bool = False) -> Encoded:
         texts = list(dict.fromkeys(stage.text for stage in part.stages))
-        return cls(part, dict(zip(texts, encode(texts).split(1), strict=True)))
+        return cls(part, dict(zip(texts, encode(texts, is_negative).rows(), strict=True)))
 
-    def at(self, step: int) -> Tensor:
+    def at(self, step: int) -> Conditioning:
         return self.states[self.part.text_at(step)]
 
 
@@ -45,9 +44,9 @@ class PromptedGuidance:
         self, prompt: PromptPlan, negative: PromptPlan, encode: Encode, guidance: Callable[..., Guidance]
     ) -> None:
         self._parts = [Encoded.of(part, encode) for part in prompt.parts]
-        self._negative = Encoded.of(negative.parts[0], encode)
+        self._negative = Encoded.of(negative.parts[0], encode, is_negative=True)
         self._guidance = guidance
-        self._texts: list[Tensor] = []  # of the guidance below
+        self._texts: list[Conditioning] = []  # of the guidance below
         self._latest: Guidance | None = None
 
     def at(self, call: int) -> Guidance:

@@ -14,7 +14,7 @@ FIRST_TEXT = "encoder.layers.0"
 @pytest.fixture(scope="module")
 def known():
     parts = tiny_components()
-    return places(parts["unet"].state_dict(), parts["text_encoder"].state_dict())
+    return places({name: parts[name].state_dict() for name in ("unet", "text_encoder")})
 
 
 @pytest.mark.parametrize(

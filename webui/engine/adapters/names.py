@@ -71,6 +71,14 @@ PREFIXES: tuple[tuple[str, str], ...] = (
     ("cond_stage_model_transformer_", "text_encoder"),
     ("te1_", "text_encoder"),
     ("te_", "text_encoder"),
+    # SDXL's second one
+    ("lora_te2_", "text_encoder_2"),
+    ("text_encoder_2_", "text_encoder_2"),
+    ("base_model_model_text_encoder_2_", "text_encoder_2"),
+    ("text_encoders_clip_g_transformer_", "text_encoder_2"),
+    ("clip_g_transformer_", "text_encoder_2"),
+    ("clip_g_", "text_encoder_2"),
+    ("te2_", "text_encoder_2"),
     *((word, network) for word in ("lycoris_", "base_model_model_", "transformer_", "") for network in ("unet", "text_encoder")),
 )  # fmt: skip
 
@@ -79,7 +87,7 @@ _OLD_TEXT_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "out": "out_proj
 
 
 class Place(NamedTuple):
-    """A module of a checkpoint: ``network`` is "unet" or "text_encoder", ``module`` its path there."""
+    """A module of a checkpoint: ``network`` is "unet", "text_encoder" or "text_encoder_2", ``module`` its path there."""
 
     network: str
     module: str
@@ -97,15 +105,13 @@ def split_name(name: str) -> tuple[str, str] | None:
     return (match[1], PARTS[match[2]]) if match else None
 
 
-def places(unet: Collection[str], text_encoder: Collection[str]) -> dict[tuple[str, str], Place]:
+def places(networks: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Place]:
     """(network, layer name in underscores) -> place, by all names of each layer. Given are the networks' parameter names."""
     found: dict[tuple[str, str], Place] = {}
-    for ours, original in original_names("unet", unet).items():
-        for name in (ours, original):
-            found["unet", _flat(_module(name))] = Place("unet", _module(ours))
-    for ours, original in original_names("text_encoder", text_encoder).items():
-        for name in (original, f"text_model.{original}"):
-            found["text_encoder", _flat(_module(name))] = Place("text_encoder", _module(ours))
+    for network, parameters in networks.items():
+        for ours, original in original_names("unet" if network == "unet" else "text_encoder", parameters).items():
+            for name in (ours, original) if network == "unet" else (original, f"text_model.{original}"):
+                found[network, _flat(_module(name))] = Place(network, _module(ours))
     return found
 
 

@@ -10,18 +10,22 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
-from webui.engine.conditioning import ConditioningCache
+from webui.domain.request import GenerationRequest
+from webui.engine.conditioning import Conditioning, ConditioningCache, Reading
 from webui.engine.device import Compute
 from webui.library.model_file import ModelFile
 
 
 @dataclass
 class Checkpoint:
-    """The networks of one checkpoint file, ready to draw."""
+    """The networks of one checkpoint file, ready to draw.
+
+    ``text_encoders`` by the names that diffusers gives them: "text_encoder", "text_encoder_2".
+    """
 
     file: ModelFile
     family: Family
-    text_encoder: torch.nn.Module
+    text_encoders: Mapping[str, torch.nn.Module]
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     preview_factors: Tensor
@@ -40,6 +44,15 @@ class Family(Protocol):
         """Bring the file's networks into memory: yields the bytes of each tensor as it is read."""
         ...
 
-    def encode(self, checkpoint: Checkpoint, ids: Tensor, clip_skip: int) -> Tensor:
-        """Token ids (n, 77) to states (n, 77, width) from the ``clip_skip``-th layer counted from the last."""
+    def read(self, checkpoint: Checkpoint, component: str, ids: Tensor, clip_skip: int) -> Reading:
+        """What a text encoder makes of token ids (n, 77), padded with the end token.
+
+        ``clip_skip`` counts layers from the last, for the families that heed it.
+        """
+        ...
+
+    def complete(
+        self, told: Conditioning, request: GenerationRequest, *, is_negative: bool, is_empty: bool
+    ) -> Conditioning:
+        """What the network is told of this request beside the prompt or the negative prompt, which are ``told`` already."""
         ...

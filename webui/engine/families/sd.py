@@ -13,6 +13,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from webui.domain.request import GenerationRequest
+from webui.engine.conditioning import Conditioning, Reading
 from webui.engine.device import Compute
 from webui.engine.families.base import Checkpoint
 from webui.engine.latents import fit_preview, sd1_preview
@@ -37,11 +39,11 @@ class StableDiffusion1:
         text_encoder.embeddings.position_ids = positions[None]
         is_standard = abs(vae.config.scaling_factor - SD1_LATENT_SCALE) < 1e-6
         factors = sd1_preview() if is_standard else fit_preview(vae)
-        return Checkpoint(file, self, text_encoder, unet, vae, factors)
+        return Checkpoint(file, self, {"text_encoder": text_encoder}, unet, vae, factors)
 
-    def encode(self, checkpoint: Checkpoint, ids: Tensor, clip_skip: int) -> Tensor:
+    def read(self, checkpoint: Checkpoint, component: str, ids: Tensor, clip_skip: int) -> Reading:
         """States of the chosen layer through the final layer norm, as A1111 does for every clip skip."""
-        encoder: Any = checkpoint.text_encoder
+        encoder: Any = checkpoint.text_encoders[component]
         layers = len(encoder.encoder.layers)
         if clip_skip > layers:
             raise InvalidRequest(
@@ -50,8 +52,14 @@ class StableDiffusion1:
             )
         answer = encoder(ids, output_hidden_states=True)
         if clip_skip == 1:
-            return answer.last_hidden_state  # type: ignore[no-any-return]
-        return encoder.final_layer_norm(answer.hidden_states[-clip_skip])  # type: ignore[no-any-return]
+            return Reading(answer.last_hidden_state)
+        return Reading(encoder.final_layer_norm(answer.hidden_states[-clip_skip]))
+
+    def complete(
+        self, told: Conditioning, request: GenerationRequest, *, is_negative: bool, is_empty: bool
+    ) -> Conditioning:
+        """The text is all that this family is told."""
+        return told
 
 
 def load_vae(file: ModelFile, compute: Compute) -> Generator[int, None, AutoencoderKL]:
