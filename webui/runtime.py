@@ -24,6 +24,7 @@ from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
 from webui.jobs import tasks
 from webui.jobs.history import History
+from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
 from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
@@ -81,6 +82,7 @@ class Runtime:
         )
         self.library.begin_scan()
         self._rescue = Outputs(settings.var_dir / "rescued")
+        self.inputs = InputPictures(settings.var_dir / "inputs", settings.keep_input_days * 86400)
         self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
         self.history = History(database, self.outputs)
         self._tokenizer = ClipTokenizer()
@@ -88,6 +90,7 @@ class Runtime:
 
     def start(self) -> None:
         self.outputs.remove_leftovers(self.queue.will_draw)
+        self.clean_inputs()
         for worker in self._workers:
             worker.start()
 
@@ -108,6 +111,7 @@ class Runtime:
 
         Raises ``InvalidRequest``, ``ModelNotFound`` or another ``WebUIError`` at once rather than when its turn comes.
         """
+        self.inputs.check(request, owner)
         return self.queue.submit(self.resolve(request), owner, kind)
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
@@ -159,6 +163,17 @@ class Runtime:
         return Readiness(best.state == "ready", best.text)
 
     # models
+
+    def add_input(self, data: bytes, owner: str = LOCAL_OWNER) -> str:
+        """Keep a picture file that requests may start from, or a mask; its id. Raises ``UnreadablePicture``."""
+        if self.inputs.cleaning_is_due:
+            self.clean_inputs()
+        return self.inputs.add(data, owner)
+
+    def clean_inputs(self) -> None:
+        """Remove the input pictures that nobody has used for long and no job needs."""
+        requests = [job.snapshot().request for job in self.queue.jobs(None)]
+        self.inputs.clean({id for request in requests for id in (request.init_image, request.mask)})
 
     def checkpoints(self) -> tuple[ModelFile, ...]:
         """All checkpoint files, those that cannot be used with their ``problem``."""

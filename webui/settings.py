@@ -106,6 +106,11 @@ class Settings:
     max_pixels: int = _setting(
         16_777_216, Number(4096, 2**40), "Refuse more pixels than this in one batch (width x height x batch size)."
     )
+    keep_input_days: float = _setting(
+        7.0,
+        Number(0, 100_000, whole=False),
+        "Days that a picture handed in for img2img is kept after its last use, unless a job waits for it.",
+    )
     max_waiting_jobs: int = _setting(1000, Number(1, 1_000_000), "Refuse a job when this many are waiting.")
 
     def __post_init__(self) -> None:

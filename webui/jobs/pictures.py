@@ -28,7 +28,7 @@ _EXIF_IFD, _USER_COMMENT, _MAKER_NOTE = 0x8769, 0x9286, 0x927C
 # Pictures of ours and of other generators. Not all that Pillow knows: it would start Ghostscript for an EPS.
 _READ = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 _MOST_PIXELS_DECODED = 2**26  # 256 MiB; larger pictures show what stands before their pixels
-_BROKEN = (  # what Pillow raises at broken files; a chunk that unpacks to more than 1 MiB is a ValueError
+BROKEN = (  # what Pillow raises at broken files; a chunk that unpacks to more than 1 MiB is a ValueError
     OSError,
     ValueError,
     SyntaxError,
@@ -119,7 +119,7 @@ FORMATS: Mapping[str, PictureFormat] = MappingProxyType(
 
 def read_infotext(source: Path | bytes) -> ParsedInfotext | None:
     """How the picture was made, by whichever program; None if it does not say. Raises ``UnreadablePicture``."""
-    with _opened(source) as image:
+    with opened(source) as image:
         return read_chunks(_metadata(image), image.size)
 
 
@@ -129,11 +129,11 @@ def read_metadata(source: Path | bytes) -> dict[str, str]:
     Text hidden in the lowest bits of the pixels is looked for where nothing else tells how the picture was made. Raises
     ``UnreadablePicture``.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         return _metadata(image)
 
 
-def _opened(source: Path | bytes) -> Image.Image:
+def opened(source: Path | bytes) -> Image.Image:
     """The picture, its header read and its pixels not yet."""
     name = source.name if isinstance(source, Path) else "The file"
     Image.init()
@@ -144,7 +144,7 @@ def _opened(source: Path | bytes) -> Image.Image:
         raise UnreadablePicture(f"There is no file {name}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadablePicture(f"{name} is too large to be opened: {error}") from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise UnreadablePicture(f"{name} cannot be read as a picture: it is broken or of another kind.") from error
 
 
@@ -165,7 +165,7 @@ def _decode(image: Image.Image) -> bool:
         return False
     try:
         image.load()
-    except _BROKEN:
+    except BROKEN:
         return False
     return True
 
@@ -184,7 +184,7 @@ def _exif_texts(image: Image.Image) -> dict[str, str]:
     try:
         exif = image.getexif()
         values: dict[int, Any] = {**exif, **exif.get_ifd(_EXIF_IFD)}
-    except _BROKEN:
+    except BROKEN:
         return {}  # broken EXIF does not make the picture unreadable
     texts = {}
     for tag, value in values.items():

@@ -1,27 +1,35 @@
-"""The pictures of the outputs folder over HTTP, by their path within it, and small versions of them.
+"""Pictures over HTTP: those of the outputs folder, by their path within it, small versions of them, and input pictures.
 
 Gradio would copy each picture into its own cache and serve it by its absolute path. Here a picture stays the one file that
 it is, its address tells nothing about the server's disk, and nothing but pictures of the asker can be had.
+
+Input pictures (what img2img starts from, and masks) are handed in as the bytes of a picture file, and answered with the id
+that a request can name.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.errors import WebUIError
+from webui.errors import UnreadablePicture, WebUIError
 from webui.runtime import Runtime
 from webui.tabs.components import owner_of
 
 FOLDER = "pictures"
+INPUTS = "/lucid/inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _THUMBNAIL_SIDES = (160, 320)
+_DECODED_AT_ONCE = 2
 
 
 def picture_address(path: str) -> str:
@@ -30,7 +38,7 @@ def picture_address(path: str) -> str:
 
 
 def routes(runtime: Runtime) -> list[Route]:
-    """The one route, for the page's application."""
+    """For the page's application."""
 
     def picture(request: Request) -> Response:
         path = request.path_params["path"]
@@ -53,7 +61,44 @@ def routes(runtime: Runtime) -> list[Route]:
             return Response(thumbnail(file.read_bytes(), int(side)), media_type="image/webp", headers=headers)
         return FileResponse(file, headers=headers)
 
-    return [Route(f"/{FOLDER}/{{path:path}}", picture, methods=["GET", "HEAD"])]
+    def keep(data: bytes, owner: str) -> dict[str, Any]:
+        id = runtime.add_input(data, owner)
+        with Image.open(runtime.inputs.path(id, owner)) as kept:
+            return {"id": id, "width": kept.width, "height": kept.height, "has_alpha": kept.mode == "RGBA"}
+
+    async def hand_in(request: Request) -> Response:
+        owner, data, most = owner_of(None), bytearray(), runtime.inputs.most_bytes
+        try:
+            async for part in request.stream():
+                data += part
+                if len(data) > most:  # the rest is not even read
+                    return _refused(f"The file is larger than {most // 2**20} MB. Choose a smaller one.", 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        try:
+            async with decoding:  # a picture of a few bytes can unpack to 256 MB: not too many of them at once
+                return JSONResponse(await run_in_threadpool(keep, bytes(data), owner))
+        except UnreadablePicture as error:
+            return _refused(str(error), 415)
+        except WebUIError as error:
+            return _refused(str(error), 507)
+
+    def input_picture(request: Request) -> Response:
+        try:
+            file = runtime.inputs.path(request.path_params["id"], owner_of(None))
+        except WebUIError:
+            return _missing()
+        # the id is made of the pixels, so what it names never changes
+        return FileResponse(
+            file, media_type="image/png", headers={"Cache-Control": "private, max-age=31536000, immutable"}
+        )
+
+    decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
+    return [
+        Route(f"/{FOLDER}/{{path:path}}", picture, methods=["GET", "HEAD"]),
+        Route(INPUTS, hand_in, methods=["POST"]),
+        Route(f"{INPUTS}/{{id}}", input_picture, methods=["GET", "HEAD"]),
+    ]
 
 
 def thumbnail(data: bytes, side: int) -> bytes:
@@ -63,6 +108,10 @@ def thumbnail(data: bytes, side: int) -> bytes:
         out = io.BytesIO()
         image.convert("RGB").save(out, "WEBP", quality=82)
     return out.getvalue()
+
+
+def _refused(sentence: str, status: int) -> Response:
+    return JSONResponse({"error": sentence}, status_code=status)
 
 
 def _missing() -> Response:
