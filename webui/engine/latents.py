@@ -1,4 +1,4 @@
-"""Between latents and pictures: the VAE's decoder, in tiles when large, and cheap previews without it.
+"""Between latents and pictures: the VAE's decoder, in strips when large, and cheap previews without it.
 
 A latent is 4 x H/8 x W/8; the network works on latents multiplied by the VAE's ``scaling_factor``, so that their standard
 deviation is about 1.
@@ -7,8 +7,6 @@ deviation is about 1.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from diffusers import AutoencoderKL
@@ -16,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui.domain.request import LATENT_PIXELS
+from webui.engine.striped_vae import Strips
 
 PREVIEW_SIDE = 512
 
@@ -28,25 +27,25 @@ SD1_PREVIEW = (
 )
 
 
-def decode(vae: AutoencoderKL, latents: Tensor, *, tiled: bool) -> Tensor:
-    """Latents (n, 4, h, w) to pixels (n, 3, 8h, 8w) in -1 ... 1, float32, on the VAE's device.
+def decode(
+    vae: AutoencoderKL,
+    latents: Tensor,
+    *,
+    tiled: bool,
+    keep_on: torch.device | None = None,
+    wrap: tuple[bool, bool] = (False, False),
+) -> Tensor:
+    """Latents (n, 4, h, w) to pixels (n, 3, 8h, 8w) in -1 ... 1, float32.
 
     One picture at a time, as A1111 does: memory stays that of one, and the rounding cannot depend on the batch. ``tiled``
-    decodes overlapping tiles of the VAE's own training size and blends them.
+    decodes in strips, which give the same picture in less memory; ``keep_on`` and ``wrap`` are :class:`Strips`'.
     """
+    strips = Strips(keep_on=keep_on, wrap=wrap)
     scaled = latents.to(vae.dtype) / vae.config.scaling_factor
-    with _tiling(vae, tiled), torch.inference_mode():
+    with torch.inference_mode():
+        if tiled:
+            return torch.cat([strips.decode(vae, one[None]).float() for one in scaled])
         return torch.cat([vae.decode(one[None], return_dict=False)[0].float() for one in scaled])
-
-
-@contextmanager
-def _tiling(vae: AutoencoderKL, tiled: bool) -> Iterator[None]:
-    before = vae.use_tiling
-    vae.use_tiling = tiled
-    try:
-        yield
-    finally:
-        vae.use_tiling = before
 
 
 def to_images(pixels: Tensor) -> list[Image.Image]:
