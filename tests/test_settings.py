@@ -199,7 +199,7 @@ def test_the_default_folders_are_made_and_one_that_cannot_be_is_named(tmp_path: 
     settings = Settings(data_dir=tmp_path)
     create_folders(settings)
     create_folders(settings)
-    assert {path.name for path in tmp_path.iterdir()} == {"models", "outputs", "var"}
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "outputs", "styles", "wildcards", "var"}
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidSettings, match="file/outputs cannot be created"):
         create_folders(replace(settings, outputs_dir=tmp_path / "file" / "outputs"))

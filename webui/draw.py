@@ -38,7 +38,7 @@ def add_flags(parser: Parser) -> None:
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
             choices = f" One of {', '.join(filter(None, parameter.choices))}." if parameter.choices else ""
-            default = "" if parameter.default == "" else f" [{parameter.default}]"
+            default = "" if parameter.default in ("", ()) else f" [{parameter.default}]"
             group.add_argument(
                 "--" + parameter.name.replace("_", "-"),
                 dest=f"request_{parameter.name}",  # a setting could have the same name
@@ -104,12 +104,14 @@ def _kind(parameter: Parameter) -> dict[str, Any]:
     """Of what kind argparse's flag is: ``--steps INT``, but ``--ngms-all-steps`` and ``--no-ngms-all-steps``."""
     if parameter.type is bool:
         return {"action": argparse.BooleanOptionalAction}
+    if parameter.type is tuple:
+        return {"action": "append", "metavar": "NAME"}
     return {"metavar": parameter.type.__name__.upper().replace("STR", "TEXT")}
 
 
 def _value(parameter: Parameter, text: str | bool | None) -> Any:
     """The flag's text in the parameter's type. The request itself checks ranges and choices."""
-    if text is None or parameter.type in (str, bool):
+    if text is None or parameter.type in (str, bool, tuple):
         return text
     try:
         return parameter.type(text)

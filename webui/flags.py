@@ -132,6 +132,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "--always-cpu": "it is called --device cpu here",
         "--ckpt": "name the folder with --ckpt-dir and the file with --default-checkpoint",
         "--vae-path": "name the folder with --vae-dir and choose the VAE on the page",
+        "--styles-file": "put the file into the folder styles, or name its folder with --styles-dir",
         "--gradio-allowed-path": "the page serves pictures of the outputs folder and nothing else",
     }
 )

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webui import __version__
+from webui.domain.events import Notice
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
@@ -23,6 +24,7 @@ from webui.engine.schedulers.trained_noise import trained_noise_model, with_over
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
 from webui.jobs import tasks
+from webui.jobs.chosen_pictures import choosing
 from webui.jobs.history import History
 from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
@@ -30,9 +32,11 @@ from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
 from webui.jobs.pictures import read_infotext
 from webui.jobs.queue import JobQueue
+from webui.jobs.style_book import StyleBook
 from webui.jobs.worker import Run, Worker
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
+from webui.library.text_files import TextFiles
 from webui.settings import Settings
 
 LOCAL_OWNER = "local"
@@ -85,6 +89,8 @@ class Runtime:
         self.inputs = InputPictures(settings.var_dir / "inputs", settings.keep_input_days * 86400)
         self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
         self.history = History(database, self.outputs)
+        self.styles = StyleBook(settings.styles_dir, settings.var_dir / "styles")
+        self.wildcards = TextFiles(settings.wildcards_dir)
         self._tokenizer = ClipTokenizer()
         self._workers = tuple(Worker(device, self.queue, self._run_maker(device)) for device in settings.devices)
 
@@ -112,10 +118,14 @@ class Runtime:
         Raises ``InvalidRequest``, ``ModelNotFound`` or another ``WebUIError`` at once rather than when its turn comes.
         """
         self.inputs.check(request, owner)
-        return self.queue.submit(self.resolve(request), owner, kind)
+        return self.queue.submit(self.resolve(request, owner), owner, kind)
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
-        """The request with every name as it stands in the tables and every random seed drawn."""
+    def resolve(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> GenerationRequest:
+        """The request with every name as it stands in the tables, its styles in the prompts and every random seed drawn.
+
+        Names of styles that the owner has none of stay in it, and the job tells of them.
+        """
+        request = self._with_styles(request, owner)
         sampler, schedule = find_sampler_and_schedule(request.sampler, request.schedule)
         pixels = request.width * request.height * request.batch_size
         if pixels > self.settings.max_pixels:
@@ -223,6 +233,10 @@ class Runtime:
         model = trained_noise_model(with_overrides(checkpoint.configs["scheduler"], request))
         return visited_levels(sampler.name, schedule.name, request.steps, model, request, checkpoint.family)
 
+    def _with_styles(self, request: GenerationRequest, owner: str) -> GenerationRequest:
+        prompt, negative, missing = self.styles.applied(owner, request.prompt, request.negative_prompt, request.styles)
+        return dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=missing)
+
     def _vae_name(self, request: GenerationRequest) -> str:
         for choice in VAE_CHOICES:
             if request.vae.casefold() == choice.casefold():
@@ -231,6 +245,7 @@ class Runtime:
 
     def _run_maker(self, device: str) -> Callable[[], Run]:
         settings, library, outputs, rescue = self.settings, self.library, self.outputs, self._rescue
+        styles, wildcards = self.styles, self.wildcards
 
         def make_run() -> Run:
             # here and not above: this loads torch and diffusers, and happens in the worker's thread
@@ -244,8 +259,11 @@ class Runtime:
                 Options(settings.preview, settings.preview_every, settings.tile_vae_above),
             )
 
+            draw = choosing(draw, wildcards)
+
             def run(assignment: Assignment) -> Any:
-                return tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=__version__)
+                yield from map(Notice, styles.missing(assignment.owner, assignment.request.styles))
+                yield from tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=__version__)
 
             return run
 

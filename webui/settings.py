@@ -30,6 +30,7 @@ from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Num
 
 ENVIRONMENT_PREFIX = "LUCID_"
 CONFIG_VARIABLE = "LUCID_CONFIG"  # names the file, so it is no setting itself
+MADE_FOLDERS = ("outputs_dir", "styles_dir", "wildcards_dir")  # made where missing; any other that is named must be there
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Settings:
     )
     models_dir: Path = _setting("models", Folder(), "Folder of the models, with checkpoints/, vae/, loras/ ... in it.")
     outputs_dir: Path = _setting("outputs", Folder(), "Folder that finished pictures are written to.")
+    styles_dir: Path = _setting("styles", Folder(), "Folder of the styles that everybody can use, .csv or .yaml.")
+    wildcards_dir: Path = _setting("wildcards", Folder(), "Folder of the .txt files that __name__ in a prompt takes a line of.")
     extra_model_folders: Mapping[str, tuple[Path, ...]] = _setting(
         MappingProxyType({}), ModelFolders(), "More folders to find models in, by kind or by the web UI they belong to."
     )
@@ -123,6 +126,8 @@ class Settings:
         object.__setattr__(self, "data_dir", _absolute(self.data_dir, Path.cwd()))
         object.__setattr__(self, "models_dir", _absolute(self.models_dir, self.data_dir))
         object.__setattr__(self, "outputs_dir", _absolute(self.outputs_dir, self.data_dir))
+        object.__setattr__(self, "styles_dir", _absolute(self.styles_dir, self.data_dir))
+        object.__setattr__(self, "wildcards_dir", _absolute(self.wildcards_dir, self.data_dir))
         folders = {
             kind: tuple(_absolute(path, self.data_dir) for path in paths)
             for kind, paths in self.extra_model_folders.items()
@@ -183,8 +188,9 @@ def load(
 
 
 def create_folders(settings: Settings) -> None:
-    """Make the models, outputs and var folders that are not there yet, or raise ``InvalidSettings``."""
-    for path in (settings.models_dir, settings.outputs_dir, settings.var_dir):
+    """Make the folders of models, outputs, styles, wildcards and var that are not there yet, or raise ``InvalidSettings``."""
+    made = (getattr(settings, name) for name in MADE_FOLDERS)
+    for path in (settings.models_dir, *made, settings.var_dir):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -204,7 +210,7 @@ def _checked(told: Told, base: Path) -> Told:
         raise InvalidSettings(f"{place}: {name} {error}") from error
     if isinstance(value, Path):
         value = _absolute(value, base)
-        if name != "outputs_dir" and not value.is_dir():
+        if name not in MADE_FOLDERS and not value.is_dir():
             raise InvalidSettings(f"{place}: the folder {value} does not exist.")
     elif isinstance(value, Mapping):
         value = {kind: tuple(_absolute(path, base) for path in paths) for kind, paths in value.items()}

@@ -36,6 +36,8 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.booleans()
     if parameter.type is str:
         return texts
+    if parameter.type is tuple:
+        return st.just(())  # by then the styles are in the prompts
     assert parameter.minimum is not None and parameter.maximum is not None, parameter.name
     if parameter.type is float:
         return st.floats(max(0.0, parameter.minimum), parameter.maximum)  # eta: between -1 and 0 there is nothing

@@ -23,12 +23,17 @@ def row_of(parameter: Parameter) -> str:
         values = "on or off"
     elif parameter.type is str:
         values = "text"
+    elif parameter.type is tuple:
+        values = "names"
     else:
         values = f"{parameter.minimum:.12g} to {parameter.maximum:.12g}"
         values = values.replace("9.22337203685e+18", "2⁶³ − 1").replace("4294967295", "2³² − 1")
-    default = parameter.default or "empty" if parameter.type is str else f"{parameter.default:g}"
-    if parameter.type is bool:
+    if parameter.type is tuple:
+        default = "none"
+    elif parameter.type is bool:
         default = "on" if parameter.default else "off"
+    else:
+        default = parameter.default or "empty" if parameter.type is str else f"{parameter.default:g}"
     return f"| `{parameter.name}` | {parameter.label} | {default} | {values} | {parameter.help} |"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from webui.domain.request import PARAMETERS
+from webui.domain.styles import Style
 from webui.runtime import Runtime
 from webui.settings import Settings
 from webui.tabs.pasting import pasted
@@ -81,3 +82,17 @@ def test_a_checkpoint_that_cannot_be_used_is_said_with_its_reason(tmp_path: Path
         runtime.close()
     assert values["checkpoint"] == ""
     assert "cut" in remarks[0]
+
+
+def test_styles_are_recognised_and_chosen_instead(tmp_path: Path) -> None:
+    runtime = Runtime(Settings(data_dir=tmp_path))
+    try:
+        runtime.styles.save("anna", Style("Film", "film of {prompt}", "cartoon"))
+        styled = WHOLE.replace("a cat", "film of a cat").replace("a dog", "a dog, cartoon")
+        form = {**FORM, "styles": ["Other"]}
+        values, _ = pasted(runtime, styled, form, "anna")
+        assert (values["prompt"], values["negative_prompt"], values["styles"]) == ("a cat", "a dog", ("Film",))
+        values, _ = pasted(runtime, styled, form, "bob")
+        assert (values["prompt"], values["styles"]) == ("film of a cat", ())
+    finally:
+        runtime.close()

@@ -18,7 +18,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from webui.domain.infotext_grammar import ParsedInfotext, compose, parse
+from webui.domain.infotext_grammar import NOTES, ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.network_hashes import EMBEDDING, LORA, from_resources
 from webui.domain.picture_options import PICTURE_OPTIONS
@@ -150,7 +150,7 @@ def to_request(
     """
     base = base or GenerationRequest()
     prompt = parsed.prompt + hypernetwork_tag(parsed.fields)
-    request = replace(base, prompt=prompt, negative_prompt=parsed.negative_prompt)
+    request = replace(base, prompt=prompt, negative_prompt=parsed.negative_prompt, styles=())  # they are in the prompts
     if not parsed.fields:
         return request, {}, ()
 
@@ -185,7 +185,10 @@ def to_request(
     if old_hash:
         remarks.append(f"{old_hash[0]} is a checkpoint hash of 2022, which is not taken of the whole file.")
 
-    unused = {key: value for key, value in fields.left.items() if key not in _ORIGIN}
+    remarks += [
+        f"The seed chose this out of the {key.lower()} {fields.left[key]}" for key in NOTES if key in fields.left
+    ]
+    unused = {key: value for key, value in fields.left.items() if key not in (*_ORIGIN, *NOTES)}
     return request, unused, tuple(remarks)
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from webui.errors import InvalidRequest
+
+MOST_NAMES = 100  # in a list
+
+_NOUNS: Mapping[type, str] = MappingProxyType(
+    {int: "a whole number", float: "a number", str: "text", bool: "true or false", tuple: "a list of names"}
+)
 
 
 @dataclass(frozen=True)
@@ -36,15 +44,22 @@ class Parameter:
         return type(self.default)
 
     def checked(self, value: Any) -> Any:
-        """The value in the parameter's type, or ``InvalidRequest``. A whole float is an int; nothing else is converted."""
+        """The value in the parameter's type, or ``InvalidRequest``.
+
+        A whole float is an int, a list is a tuple; nothing else is converted.
+        """
         wanted, label = self.type, self.label
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value) if abs(value) < 2**1000 else math.inf  # a whole number can be too large for any float
+        if wanted is tuple and isinstance(value, list):
+            value = tuple(value)
         if wanted is int and isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
-            noun = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[wanted]
+            noun = _NOUNS[wanted]
             raise InvalidRequest(f"{label} must be {noun}, not {value!r}.", self.name)
+        if isinstance(value, tuple) and not (len(value) <= MOST_NAMES and all(isinstance(name, str) for name in value)):
+            raise InvalidRequest(f"{label} must be {_NOUNS[tuple]}, at most {MOST_NAMES}.", self.name)
         if self.choices is not None and value not in self.choices:
             named = ", ".join(choice or '"" (the default)' for choice in self.choices)
             raise InvalidRequest(f"{label} must be one of {named}, not {value!r}.", self.name)

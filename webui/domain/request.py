@@ -35,6 +35,7 @@ class GenerationRequest(PictureOptions, SamplingOptions):
 
     prompt: str = parameter("", "Prompt", "What to draw. (word:1.2) stresses, [word] weakens.")
     negative_prompt: str = parameter("", "Negative prompt", "What to keep away from.")
+    styles: tuple[str, ...] = parameter((), "Styles", "Names of styles to put into both prompts, one after another.")
     steps: int = parameter(
         20,
         "Sampling steps",

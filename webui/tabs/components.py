@@ -92,6 +92,8 @@ def written(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, tuple):
+        return list(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)

@@ -29,6 +29,7 @@ from webui.runtime import Runtime
 from webui.tabs import form_connections as connect
 from webui.tabs.components import Form, Tab, asset, choice_field, flag_field, number_field, widget_html
 from webui.tabs.models import ModelBar, default_checkpoint, suggestions
+from webui.tabs.prompt_tools import style_field
 from webui.tabs.sampling import option_fields, sampling_fields
 from webui.tabs.streaming import results_panel
 
@@ -95,6 +96,7 @@ def build(runtime: Runtime, models: ModelBar, tab: Tab, sections: Sections | Non
 def _prompts(runtime: Runtime, tab: Tab) -> tuple[dict[str, Component], gr.HTML]:
     """Both prompts and what is said below them. Tools for prompts find them as ``.prompt`` and by ``tab.id("prompt")``."""
     fields: dict[str, Component] = {name: _prompt(name, tab) for name in ("prompt", "negative_prompt")}
+    fields["styles"] = style_field(runtime, tab)
     return fields, _prompt_notes(runtime, tab)
 
 

@@ -59,23 +59,23 @@ def paste(runtime: Runtime, tab: Tab, form: Form, followed: gr.Textbox, actions:
     # lucid.send("txt2img", text)
     door = widget_html("", f"{tab.name}-door", f"lucid.door({tab.name!r}, trigger) // 'arrive'", visible="hidden")
 
-    def take(text: str, inputs: dict[Component, Any]) -> dict[Component, Any]:
-        values, remarks_on_it = pasted(runtime, text, form.values(inputs))
+    def take(text: str, inputs: dict[Component, Any], owner: str) -> dict[Component, Any]:
+        values, remarks_on_it = pasted(runtime, text, form.values(inputs), owner)
         shown = form.show(values)
         shown[form.widgets["schedule"]] = gr.update(
             choices=schedule_choices(values["sampler"]), value=values["schedule"]
         )
         return {**shown, followed: values["checkpoint"], notes: {"pasted": remarks_on_it, "at": time.time()}}
 
-    def arrive(inputs: dict[Component, Any], event: gr.EventData) -> dict[Component, Any]:
-        return take(str(event.text), inputs)
+    def arrive(inputs: dict[Component, Any], request: gr.Request, event: gr.EventData) -> dict[Component, Any]:
+        return take(str(event.text), inputs, owner_of(request))
 
     def from_prompt(inputs: dict[Component, Any], request: gr.Request) -> dict[Component, Any]:
         text = str(inputs[form.widgets["prompt"]] or "")
         if not text.strip():  # A1111's habit: an empty prompt takes the parameters of the last picture
             last = runtime.history.search(owner_of(request), limit=1)
             text = last[0].saved.infotext if last else ""
-        return take(text, inputs)
+        return take(text, inputs, owner_of(request))
 
     everything = {*form.widgets.values(), followed, notes}
     for event, handler in ((actions.paste, from_prompt), (door.arrive, arrive)):

@@ -11,19 +11,24 @@ from webui.domain.request import GenerationRequest
 from webui.domain.samplers import find_sampler
 from webui.domain.schedules import AUTOMATIC
 from webui.errors import InvalidRequest, ModelNotFound, WebUIError
-from webui.runtime import VAE_CHOICES, Runtime
+from webui.runtime import LOCAL_OWNER, VAE_CHOICES, Runtime
 
 _UNUSED_SHOWN = 12
 
 
-def pasted(runtime: Runtime, text: str, current: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def pasted(
+    runtime: Runtime, text: str, current: Mapping[str, Any], owner: str = LOCAL_OWNER
+) -> tuple[dict[str, Any], list[str]]:
     """The form's new values by parameter name, and a remark on each thing that could not be taken over.
 
-    ``current`` is what the form holds, by parameter name; what cannot be used of it does not stand in the way.
+    ``current`` is what the form holds, by parameter name; what cannot be used of it does not stand in the way. Styles of the
+    ``owner`` that are found in the prompts are chosen instead of written out, as in A1111.
     """
     base = _usable(current)
     request, unused, remarks = to_request(parse(text), base)
     notes = list(remarks)
+    prompt, negative, styles = runtime.styles.recognised(owner, request.prompt, request.negative_prompt)
+    request = dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=styles)
     request, missing = _with_models_here(runtime, request, base)
     notes += missing
     if not find_sampler(request.sampler).accepts(request.schedule):
