@@ -22,7 +22,7 @@ MODULES = {
 FOUNDATION = {"errors"}
 DOMAIN = FOUNDATION | {"domain"}
 ENGINE = DOMAIN | {"library", "engine"}
-FRONT = DOMAIN | {"runtime", "settings", "jobs.job"}
+FRONT = DOMAIN | {"runtime", "settings", "jobs.job", "accounts.account", "accounts.asker"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "domain": DOMAIN,
@@ -33,14 +33,17 @@ ALLOWED: dict[str, set[str]] = {
     "postprocess": ENGINE | {"postprocess"},
     "jobs": ENGINE | {"postprocess", "jobs"},
     "training": ENGINE | {"postprocess", "training"},
-    "runtime": ENGINE | {"settings", "postprocess", "jobs", "training"},
+    "accounts": FOUNDATION | {"accounts", "jobs.database"},
+    "runtime": ENGINE | {"accounts", "settings", "postprocess", "jobs", "training"},
     "tabs": FRONT | {"tabs"},
     "api": FRONT | {"api"},
     "flags": FRONT,
     "draw": FRONT | {"flags"},
-    "server": FRONT | {"flags", "tabs", "api"},
+    "gate": FRONT | {"accounts", "gate"},
+    "users": FRONT | {"flags", "accounts"},
+    "server": FRONT | {"flags", "tabs", "api", "gate", "accounts.accounts"},
     "doctor": FRONT | {"setting_kinds", "server"},
-    "cli": FRONT | {"flags", "draw", "server", "doctor"},
+    "cli": FRONT | {"flags", "draw", "server", "doctor", "users"},
     "app": {"cli"},
 }
 

@@ -1,4 +1,4 @@
-"""The commands: ``serve`` (when none is named), ``generate`` and ``doctor``. ``python app.py`` and ``lucid`` are the same.
+"""The commands: ``serve`` (when none is named), ``generate``, ``users`` and ``doctor``. ``python app.py`` is ``lucid``.
 
 Errors that a person can cure end here as one sentence on stderr. Exit codes: 0 done, 1 it could not be done, 2 what was
 asked for cannot be (a flag, a setting, a parameter, a name), 130 stopped by Ctrl-C or SIGTERM.
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from webui import __version__, doctor, draw, server
+from webui import __version__, doctor, draw, server, users
 from webui.errors import InvalidRequest, InvalidSettings, ModelNotFound, WebUIError, did_you_mean
 from webui.flags import Parser, add_settings_flags, notes, read_settings
 
@@ -65,7 +65,7 @@ def _run(argv: list[str]) -> int:
     parser = Parser(prog=f"lucid {name}", description=description)
     parser.add_argument("--version", action="version", version=f"Lucid {__version__}")
     add_flags(parser)
-    add_settings_flags(parser, serving=name != "generate")
+    add_settings_flags(parser, serving=name in ("serve", "doctor"))
     args = parser.parse(argv)
     for note in notes(args):
         print(note, file=sys.stderr)
@@ -81,6 +81,10 @@ def _generate(args: argparse.Namespace) -> int:
     return draw.draw(args, read_settings(args))
 
 
+def _users(args: argparse.Namespace) -> int:
+    return users.run(args, read_settings(args))
+
+
 def _doctor(args: argparse.Namespace) -> int:
     return doctor.report(lambda: read_settings(args))
 
@@ -89,12 +93,13 @@ def _doctor(args: argparse.Namespace) -> int:
 COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Namespace], int]]] = MappingProxyType(
     {
         "serve": (
-            "Serve the page. Other commands: generate (draw from the command line) and doctor (check the installation);\n"
-            "each has a --help of its own.",
+            "Serve the page. Other commands: generate (draw from the command line), users (who may sign in) and doctor (check\n"
+            "the installation); each has a --help of its own.",
             server.add_flags,
             _serve,
         ),
         "generate": ("Draw pictures with the engine that the page uses.", draw.add_flags, _generate),
+        "users": ("Make and change the accounts of this server.", users.add_flags, _users),
         "doctor": ("Check this installation and name what to do about each fault.", lambda parser: None, _doctor),
     }
 )

@@ -12,7 +12,8 @@
     ├── NumericalFailure      the network produced NaN, also in full precision
     ├── StorageFailure        a picture or the database cannot be written (disk full, read-only)
     ├── JobNotFound           no job of that id belongs to the asker
-    └── NotAllowed            the asker may not do this
+    ├── NotAllowed            the asker may not do this
+    └── TooManyRequests       the asker has to wait a while
 
 A message is a sentence for the person who must act: what happened, to which file or field, what to
 try. It is raised where the fault is first known, translated at a border with ``raise ... from error``,
@@ -80,6 +81,14 @@ class JobNotFound(WebUIError):
 
 class NotAllowed(WebUIError):
     """The asker may not do this."""
+
+
+class TooManyRequests(WebUIError):
+    """The asker has to wait ``seconds`` before asking again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ FOLDER_FLAGS: Mapping[str, str] = MappingProxyType(
 # flag -> (setting, value, what it says)
 SAME_AS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
-        "--listen": ("host", "0.0.0.0", "serve to the whole network; needs --insecure until there are accounts"),
+        "--listen": ("host", "0.0.0.0", "serve to the whole network; wants accounts (lucid users add) or --insecure"),
         "--autolaunch": ("open_browser", "true", "open the page in a browser once it answers"),
         "--no-half": ("dtype", "float32", "compute in float32, as --dtype float32"),
         "--all-in-fp32": ("dtype", "float32", "compute in float32, as --dtype float32"),
@@ -106,9 +106,8 @@ _NO_TUNNEL = (
     "it would put this computer on the internet behind an address that strangers have guessed before. "
     "To reach Lucid from afar, use an SSH tunnel (ssh -L 7860:127.0.0.1:7860 you@this-computer) or a VPN"
 )
-_NO_ACCOUNTS = "there are no accounts in this version, and ignoring a password would leave the page open"
+_ACCOUNTS = "make an account with: lucid users add NAME. It opens page and API, and its password is in no command line"
 _NO_EXTENSIONS = "no code is ever installed or run from the page"
-_NO_TLS = "Lucid speaks plain HTTP; let a reverse proxy such as Caddy or nginx add TLS"
 _NO_PICKLES = "a model file that could run code is never opened, and there is no switch for that"
 
 # flag -> why it is not done
@@ -120,12 +119,14 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "--enable-insecure-extension-access": _NO_EXTENSIONS,
         "--allow-code": _NO_EXTENSIONS,
         "--disable-safe-unpickle": _NO_PICKLES,
-        "--gradio-auth": _NO_ACCOUNTS,
-        "--gradio-auth-path": _NO_ACCOUNTS,
-        "--api-auth": _NO_ACCOUNTS,
-        "--tls-keyfile": _NO_TLS,
-        "--tls-certfile": _NO_TLS,
-        "--subpath": "a path prefix is not supported; give Lucid a host name of its own",
+        "--gradio-auth": _ACCOUNTS,
+        "--gradio-auth-path": _ACCOUNTS,
+        "--api-auth": _ACCOUNTS,
+        "--tls-keyfile": "it is called --tls-key here",
+        "--tls-certfile": "it is called --tls-cert here",
+        "--subpath": "it is called --root-path here",
+        "--cors-allow-origins": "it is called --cors-origins here",
+        "--cors-allow-origins-regex": "name the pages one by one with --cors-origins",
         "--server-name": "it is called --host here",
         "--device-id": "it is called --device here: --device cuda:1",
         "--use-cpu": "it is called --device cpu here",
@@ -137,7 +138,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_SERVING = ("host", "port", "open_browser")
+_SERVING = ("host", "port", "open_browser", "root_path", "trusted_hosts", "cors_origins", "tls_cert", "tls_key")
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webui import __version__
+from webui.accounts.accounts import Accounts
 from webui.domain.events import Notice
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
@@ -25,6 +26,7 @@ from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound
 from webui.jobs import tasks
 from webui.jobs.chosen_pictures import choosing
+from webui.jobs.database import Database
 from webui.jobs.history import History
 from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
@@ -32,8 +34,10 @@ from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
 from webui.jobs.pictures import read_infotext
 from webui.jobs.queue import JobQueue
+from webui.jobs.store import change_owner
 from webui.jobs.style_book import StyleBook
 from webui.jobs.worker import Run, Worker
+from webui.library.cards import Cards
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
 from webui.library.text_files import TextFiles
@@ -75,6 +79,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, *, adopt: bool = True) -> None:
         self.settings = settings
+        self.accounts = accounts_of(settings)
         database = settings.var_dir / "lucid.sqlite3"
         self.library = Library(model_folders(settings), settings.var_dir / "hashes.sqlite3")
         self.outputs = Outputs(
@@ -85,6 +90,7 @@ class Runtime:
             settings.folder_pattern,
         )
         self.library.begin_scan()
+        self.cards = Cards(self.library, settings.var_dir / "previews", settings.write_model_notes)
         self._rescue = Outputs(settings.var_dir / "rescued")
         self.inputs = InputPictures(settings.var_dir / "inputs", settings.keep_input_days * 86400)
         self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
@@ -109,6 +115,7 @@ class Runtime:
         self.library.close()
         self.history.close()
         self.queue.close()
+        self.accounts.close()
 
     # jobs
 
@@ -268,6 +275,20 @@ class Runtime:
             return run
 
         return make_run
+
+
+def accounts_of(settings: Settings) -> Accounts:
+    """The accounts of this installation, whether or not a server runs."""
+    return Accounts(settings.var_dir / "accounts.sqlite3")
+
+
+def adopt_local(settings: Settings, owner: str) -> int:
+    """Give ``owner`` what was made without accounts; returns how many jobs."""
+    database = Database(settings.var_dir / "lucid.sqlite3")
+    try:
+        return change_owner(database, LOCAL_OWNER, owner)
+    finally:
+        database.close()
 
 
 def model_folders(settings: Settings) -> dict[str, tuple[Path, ...]]:

@@ -10,13 +10,21 @@ import errno
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 import threading
 import webbrowser
+from typing import TYPE_CHECKING, Any
 
 from webui.errors import InvalidSettings
 from webui.flags import Parser
 from webui.settings import Settings, create_folders
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from webui.accounts.accounts import Accounts
+    from webui.runtime import Runtime
 
 _BACKLOG = 128
 _GOODBYE_SECONDS = 2  # for requests still open when the server stops; a watched job keeps one open for long
@@ -26,46 +34,115 @@ def add_flags(parser: Parser) -> None:
     parser.add_argument(
         "--insecure",
         action="store_true",
-        help="Serve to other computers although there are no accounts yet: all who reach the port may draw and see.",
+        help="Serve to other computers without accounts: all who reach the port may draw, and see all pictures.",
     )
 
 
 def serve(settings: Settings, insecure: bool = False) -> None:
     """Answer until Ctrl-C or SIGTERM. Raises ``InvalidSettings`` when the address, the port or a folder cannot be used."""
-    if not is_loopback(settings.host) and not insecure:
+    if not (is_loopback(settings.host) or insecure or has_accounts(settings)):
         raise InvalidSettings(
-            f"{settings.host} can be reached from other computers, and there are no accounts yet: everybody who reaches "
-            "the port could draw and see all pictures. Add --insecure if that is fine in this network."
+            f"{settings.host} can be reached from other computers, and there are no accounts: everybody who reaches the port "
+            "could draw and see all pictures. Make one with: lucid users add NAME --admin. Or add --insecure if that is fine "
+            "in this network."
         )
     create_folders(settings)
+    certificate = _certificate(settings)
     with open_port(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         # Imported here: what the lines above refuse is said at once, and --help waits for nothing.
-        import gradio
         import uvicorn
-        from fastapi import FastAPI
 
         from webui.runtime import Runtime
-        from webui.tabs import page
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                _announce(url(settings.host, port), settings.open_browser)
+                _announce(url(settings.host, port, bool(certificate)) + settings.root_path, settings.open_browser)
                 runtime.start()  # not before: the workers import torch, which would hold up the page
 
         runtime = Runtime(settings)
         try:
-            application = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
-            gradio.mount_gradio_app(application, page.build(runtime), path="/", **page.mount_options(runtime))
             config = uvicorn.Config(
-                application, log_level="warning", access_log=False, timeout_graceful_shutdown=_GOODBYE_SECONDS
+                guarded(application(runtime), runtime.accounts, settings),
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=_GOODBYE_SECONDS,
+                root_path=settings.root_path,
+                server_header=False,
+                **certificate,
             )
             Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             print("Stopped. Jobs that were waiting or running go on at the next start.", file=sys.stderr)
         finally:
             runtime.close()
+
+
+def has_accounts(settings: Settings) -> bool:
+    """Whether anybody has to sign in here."""
+    from webui.runtime import accounts_of
+
+    accounts = accounts_of(settings)
+    try:
+        return accounts.exist()
+    finally:
+        accounts.close()
+
+
+def application(runtime: Runtime) -> FastAPI:
+    """All that is served, without the gate: the gate's own pages, then the page with all that belongs to it."""
+    import gradio
+    from fastapi import FastAPI
+
+    from webui.gate import pages
+    from webui.tabs import page
+
+    served = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
+    served.router.routes.extend(pages.routes(runtime.accounts))
+    gradio.mount_gradio_app(served, page.build(runtime), path="/", **page.mount_options(runtime))
+    return served
+
+
+def guarded(application: Any, accounts: Accounts, settings: Settings) -> Any:
+    """The application behind the gate. Preflight questions of browsers, which carry no login, are answered before it."""
+    from starlette.middleware.cors import CORSMiddleware
+
+    from webui.gate.gate import Gate
+
+    origins = _words(settings.cors_origins)
+    gate = Gate(
+        application,
+        accounts,
+        hosts=_words(settings.trusted_hosts),
+        origins=origins,
+        max_body=settings.max_upload_mb * 2**20,
+    )
+    if not origins:
+        return gate
+    return CORSMiddleware(
+        gate, allow_origins=origins, allow_credentials=True, allow_methods=["*"], allow_headers=["*"], max_age=600
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _certificate(settings: Settings) -> dict[str, Any]:
+    """What uvicorn wants to know for HTTPS; nothing for plain HTTP. A file that is missing or no certificate is told now."""
+    if settings.tls is None:
+        return {}
+    certificate, key = settings.tls
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        raise InvalidSettings(
+            f"HTTPS cannot be served with tls_cert {certificate} and tls_key {key}: {reason}. Both must be PEM files that "
+            "belong together."
+        ) from error
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -107,10 +184,10 @@ def is_loopback(host: str) -> bool:
         return host.casefold() == "localhost"
 
 
-def url(host: str, port: int) -> str:
+def url(host: str, port: int, is_tls: bool = False) -> str:
     """What to type into a browser on this computer."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
+    return f"{'https' if is_tls else 'http'}://{shown}:{port}"
 
 
 def _announce(address: str, open_browser: bool) -> None:

@@ -130,6 +130,23 @@ class Devices:
         return ",".join(names)
 
 
+class Words:
+    """Words with commas between them (in YAML a list too); ``check`` is what each must look like, ``noun`` what it is called."""
+
+    def __init__(self, noun: str, check: str) -> None:
+        self.noun, self.check = noun, re.compile(check)
+
+    def read(self, value: Any) -> str:
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"must be {self.noun}s with commas between them, not {value!r}.")
+        words = [word.strip() for word in words if word.strip()]
+        for word in words:
+            if not self.check.fullmatch(word):
+                raise ValueError(f"must name {self.noun}s, which {word!r} is not.")
+        return ",".join(words)
+
+
 class Folder:
     """A path, with ``~`` for the home folder."""
 

@@ -26,11 +26,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from webui.errors import InvalidSettings, did_you_mean
-from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Number, Text, YesNo
+from webui.setting_kinds import Choice, Devices, Folder, Kind, ModelFolders, Number, Text, Words, YesNo
 
 ENVIRONMENT_PREFIX = "LUCID_"
 CONFIG_VARIABLE = "LUCID_CONFIG"  # names the file, so it is no setting itself
-MADE_FOLDERS = ("outputs_dir", "styles_dir", "wildcards_dir")  # made where missing; any other that is named must be there
+MADE_FOLDERS = (
+    "outputs_dir",
+    "styles_dir",
+    "wildcards_dir",
+)  # made where missing; any other that is named must be there
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,33 @@ class Settings:
     host: str = _setting("127.0.0.1", Text(empty=False), "Address to serve on; 127.0.0.1 is this computer only.")
     port: int = _setting(7860, Number(0, 65535), "Port to serve on; 0 takes any free one.")
     open_browser: bool = _setting(True, YesNo(), "Open the page in a browser once it answers.")
+    root_path: str = _setting(
+        "", Words("path", r"(/[\w.~-]+)+"), "Path that a reverse proxy serves Lucid under, such as /lucid."
+    )
+    trusted_hosts: str = _setting(
+        "", Words("host name", r"[\w.-]+"), "Further names that this server answers to when there are no accounts."
+    )
+    cors_origins: str = _setting(
+        "",
+        Words("origin such as https://example.org", r"https?://[\w.:\[\]-]+"),
+        "Pages of others that may use this server.",
+    )
+    tls_cert: str = _setting("", Text(), "Certificate chain (PEM) to serve HTTPS with; needs tls_key.")
+    tls_key: str = _setting("", Text(), "Private key (PEM) of the certificate.")
     data_dir: Path = _setting(
         installation_folder(), Folder(), "Folder that the other folders and var/ lie in; the one app.py lies in."
     )
     models_dir: Path = _setting("models", Folder(), "Folder of the models, with checkpoints/, vae/, loras/ ... in it.")
     outputs_dir: Path = _setting("outputs", Folder(), "Folder that finished pictures are written to.")
     styles_dir: Path = _setting("styles", Folder(), "Folder of the styles that everybody can use, .csv or .yaml.")
-    wildcards_dir: Path = _setting("wildcards", Folder(), "Folder of the .txt files that __name__ in a prompt takes a line of.")
+    wildcards_dir: Path = _setting(
+        "wildcards", Folder(), "Folder of the .txt files that __name__ in a prompt takes a line of."
+    )
     extra_model_folders: Mapping[str, tuple[Path, ...]] = _setting(
         MappingProxyType({}), ModelFolders(), "More folders to find models in, by kind or by the web UI they belong to."
+    )
+    write_model_notes: bool = _setting(
+        True, YesNo(), "Let the page write descriptions and previews beside the model files."
     )
     device: str = _setting(
         "auto", Devices(), "What computes: auto, cpu, cuda, cuda:1, mps or xpu; several make several workers."
@@ -109,6 +131,7 @@ class Settings:
     max_pixels: int = _setting(
         16_777_216, Number(4096, 2**40), "Refuse more pixels than this in one batch (width x height x batch size)."
     )
+    max_upload_mb: int = _setting(64, Number(1, 65536), "Refuse a request whose body is larger than this many MB.")
     keep_input_days: float = _setting(
         7.0,
         Number(0, 100_000, whole=False),
@@ -123,6 +146,9 @@ class Settings:
             except ValueError as error:
                 raise InvalidSettings(f"{setting.name} {error}") from error
             object.__setattr__(self, setting.name, value)
+        if bool(self.tls_cert) != bool(self.tls_key):
+            given, missing = ("tls_cert", "tls_key") if self.tls_cert else ("tls_key", "tls_cert")
+            raise InvalidSettings(f"{given} needs {missing} beside it: HTTPS wants both files.")
         object.__setattr__(self, "data_dir", _absolute(self.data_dir, Path.cwd()))
         object.__setattr__(self, "models_dir", _absolute(self.models_dir, self.data_dir))
         object.__setattr__(self, "outputs_dir", _absolute(self.outputs_dir, self.data_dir))
@@ -138,6 +164,13 @@ class Settings:
     def devices(self) -> tuple[str, ...]:
         """``device`` as a list: one worker each."""
         return tuple(self.device.split(","))
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Certificate and key, or None for plain HTTP."""
+        if not self.tls_cert:
+            return None
+        return _absolute(Path(self.tls_cert), self.data_dir), _absolute(Path(self.tls_key), self.data_dir)
 
     @property
     def var_dir(self) -> Path:

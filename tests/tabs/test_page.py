@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-import gradio as gr
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
+from looping import in_a_loop
 from PIL import Image
+from starlette.testclient import TestClient
 
+from webui import server
 from webui.domain.picture_options import PICTURE_OPTIONS
 from webui.domain.request import PARAMETERS
 from webui.jobs.job import JobSnapshot
 from webui.jobs.pictures import read_infotext
 from webui.runtime import Runtime
+from webui.server import guarded
 from webui.settings import Settings
 from webui.tabs import page
 from webui.tabs.streaming import picture
 
-T = TypeVar("T")
 
-
-def in_a_loop(make: Callable[[], T]) -> T:
-    """Gradio makes an event loop of its own, and never closes it, where none is running.
-
-    In a thread of its own, because the journeys' browser keeps a loop running in this one.
-    """
-
-    async def run() -> T:
-        return make()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(run())).result()
-
-
-def application(runtime: Runtime) -> FastAPI:
-    return gr.mount_gradio_app(FastAPI(), page.build(runtime), path="/", **page.mount_options(runtime))
+def application(runtime: Runtime) -> Any:
+    """As it is served, behind the gate."""
+    return guarded(server.application(runtime), runtime.accounts, runtime.settings)
 
 
 @pytest.fixture(scope="module")
 def client(runtime: Runtime) -> Iterator[TestClient]:
-    with TestClient(in_a_loop(lambda: application(runtime))) as client:
+    with TestClient(in_a_loop(lambda: application(runtime)), base_url="http://127.0.0.1") as client:
         yield client
 
 

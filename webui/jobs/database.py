@@ -95,8 +95,10 @@ class Database:
         busy_seconds: float = 5.0,
         full_text: bool = True,
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
+        name: str = "job database",
     ) -> None:
         self.path = path
+        self.name = name  # for the sentences about its faults
         self._busy_seconds = busy_seconds
         self.full_text = full_text
         self._migrations = migrations
@@ -139,11 +141,11 @@ class Database:
                 # A connection keeps some faults (a file that was read-only when it was opened): begin anew next time.
                 self._disconnect()
                 advice = next((advice for part, advice in _ADVICE if part in str(error)), "Check the disk.")
-                raise StorageFailure(f"The job database {self.path} cannot be used: {error}. {advice}") from error
+                raise StorageFailure(f"The {self.name} {self.path} cannot be used: {error}. {advice}") from error
 
     def _connected(self) -> sqlite3.Connection:
         if self._closed:
-            raise StorageFailure(f"The job database {self.path} is closed, because Lucid is shutting down.")
+            raise StorageFailure(f"The {self.name} {self.path} is closed, because Lucid is shutting down.")
         if self._connection is None:
             self._connection = self._open()
         return self._connection
@@ -158,7 +160,7 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageFailure(
-                f"The folder {self.path.parent} for the job database cannot be made: {error.strerror}. "
+                f"The folder {self.path.parent} for the {self.name} cannot be made: {error.strerror}. "
                 "Choose another data folder with --data-dir."
             ) from error
         connection = sqlite3.connect(
@@ -184,7 +186,7 @@ class Database:
             return
         if version > len(self._migrations):
             raise StorageFailure(
-                f"The job database {self.path} was written by a newer Lucid (schema {version}; this one knows "
+                f"The {self.name} {self.path} was written by a newer Lucid (schema {version}; this one knows "
                 f"{len(self._migrations)}). Update Lucid, or choose another data folder with --data-dir."
             )
         if version:

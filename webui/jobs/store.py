@@ -52,6 +52,16 @@ class StoredJob:
     pictures: tuple[Saved, ...]
 
 
+def change_owner(database: Database, owner: str, new_owner: str) -> int:
+    """Give all jobs and pictures of ``owner`` to ``new_owner``; returns how many jobs.
+
+    A server that is running keeps the old owner of what it has in memory until it is started again.
+    """
+    with database.transaction() as connection:
+        connection.execute("UPDATE pictures SET owner = ? WHERE owner = ?", (new_owner, owner))
+        return connection.execute("UPDATE jobs SET owner = ? WHERE owner = ?", (new_owner, owner)).rowcount
+
+
 class JobStore:
     """All writing of jobs and pictures goes through here. ``instance`` is the id of the running program."""
 

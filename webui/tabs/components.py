@@ -15,10 +15,11 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from starlette.requests import Request
 
+from webui.accounts.asker import account_of
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
-
-LOCAL_OWNER = "local"
+from webui.runtime import LOCAL_OWNER
 
 # How an event of the page is told to Gradio: values as they are (see above), at once, without a veil over the outputs, and
 # not as an endpoint for programs.
@@ -30,9 +31,10 @@ QUIET: Mapping[str, Any] = {
 }
 
 
-def owner_of(request: gr.Request | None) -> str:
-    """Whose jobs the asker sees. There are no accounts yet: everybody at this server is "local"."""
-    return LOCAL_OWNER
+def owner_of(request: gr.Request | Request) -> str:
+    """Whose jobs the asker sees: the account's, or where there are no accounts those of everybody at this server."""
+    account = account_of(request.scope)
+    return LOCAL_OWNER if account is None else account.name
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,6 @@ def written(value: Any) -> Any:
     """
     if isinstance(value, bool):
         return value
-    if isinstance(value, tuple):
-        return list(value)
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, float) and value.is_integer():

@@ -45,7 +45,7 @@ def routes(runtime: Runtime) -> list[Route]:
         if not path.lower().endswith(SUFFIXES):
             return _missing()
         try:
-            if not runtime.history.made(owner_of(None), path):
+            if not runtime.history.made(owner_of(request), path):
                 return _missing()
             file = runtime.outputs.resolve(path)
             facts = file.stat()
@@ -67,7 +67,7 @@ def routes(runtime: Runtime) -> list[Route]:
             return {"id": id, "width": kept.width, "height": kept.height, "has_alpha": kept.mode == "RGBA"}
 
     async def hand_in(request: Request) -> Response:
-        owner, data, most = owner_of(None), bytearray(), runtime.inputs.most_bytes
+        owner, data, most = owner_of(request), bytearray(), runtime.inputs.most_bytes
         try:
             async for part in request.stream():
                 data += part
@@ -85,7 +85,7 @@ def routes(runtime: Runtime) -> list[Route]:
 
     def input_picture(request: Request) -> Response:
         try:
-            file = runtime.inputs.path(request.path_params["id"], owner_of(None))
+            file = runtime.inputs.path(request.path_params["id"], owner_of(request))
         except WebUIError:
             return _missing()
         # the id is made of the pixels, so what it names never changes
