@@ -33,7 +33,10 @@ QUIET: Mapping[str, Any] = {
 
 def owner_of(request: gr.Request | Request) -> str:
     """Whose jobs the asker sees: the account's, or where there are no accounts those of everybody at this server."""
-    account = account_of(request.scope)
+    asked = request.request if isinstance(request, gr.Request) else request  # Gradio's is a wrapper
+    if asked is None:
+        raise RuntimeError("nobody asks here: Gradio hands over no request")
+    account = account_of(asked.scope)
     return LOCAL_OWNER if account is None else account.name
 
 

@@ -35,6 +35,7 @@ def build(runtime: Runtime) -> gr.Blocks:
             widget_html(asset("brand.html"), "brand", "")
             with gr.Row(elem_classes="models"):
                 bar = models.build(runtime)
+            widget_html(asset("account.html"), "account", "lucid.account(element)")
             widget_html(asset("theme.html"), "theme", "lucid.theme(element)")
         with gr.Tabs(elem_id="tabs"):
             for tab in TABS:

@@ -17,6 +17,7 @@ lucid.results = (kind, prefix, element, props, server, watch) => {
     lost(is) {
       lost = is;
       $(".offline").hidden = !is;
+      if (is) document.dispatchEvent(new Event("lucid:offline"));  // or it does answer, but not to somebody signed out
       element.classList.toggle("lost", is);
       if (!is) alert("");
     },

@@ -66,6 +66,21 @@ lucid.theme = (element) => {
   show();
 };
 
+// Whose page this is: a link to the account, where there are accounts. Whoever is signed out meanwhile is led to the login.
+lucid.account = async (element) => {
+  const link = element.querySelector("a");
+  const ask = async () => {
+    const answer = await fetch("account/me", {headers: {Accept: "application/json"}});
+    if (answer.status === 401) location.assign(`login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return answer.ok ? answer.json() : null;
+  };
+  document.addEventListener("visibilitychange", () => document.hidden || ask().catch(() => null));
+  document.addEventListener("lucid:offline", () => ask().catch(() => null));
+  const account = await ask().catch(() => null);
+  link.textContent = account?.name ?? "";
+  link.hidden = !account;
+};
+
 // ---- between tabs
 
 lucid.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
