@@ -37,6 +37,8 @@ from webui.jobs.queue import JobQueue
 from webui.jobs.store import change_owner
 from webui.jobs.style_book import StyleBook
 from webui.jobs.worker import Run, Worker
+from webui.library.cards import Card as Card
+from webui.library.cards import CardQuery as CardQuery
 from webui.library.cards import Cards
 from webui.library.index import Library
 from webui.library.model_file import ModelFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -122,6 +122,15 @@ class Library:
         """Wait for the files not yet read whose names stand in ``words``: a prompt, folded, without its spaces."""
         self._want((), words=words)
 
+    def read_file(self, path: Path) -> None:
+        """Wait for this file, if it is not yet read."""
+        self._want((), paths={str(path)})
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Every model folder."""
+        return tuple(root for roots in self._folders.values() for root in roots)
+
     def files(self, kind: str) -> tuple[ModelFile, ...]:
         """All files of a kind in the order of their names, those that cannot be used with their ``problem``."""
         return self._index.files.get(kind, ())
@@ -195,13 +204,11 @@ class Library:
                         return
                     compute(file)
 
-    def _want(self, names: Sequence[str], digits: str = "", words: str = "") -> None:
+    def _want(self, names: Sequence[str], digits: str = "", words: str = "", paths: Collection[str] = ()) -> None:
         """Wait until no file that may be meant is unread."""
         while (survey := self._survey) is not None and not survey.over:
-            paths = (
-                {path for path, *_ in self._hashes.paths(digits) | self._tensor_hashes.paths(digits)} if digits else ()
-            )
-            survey.want(names, paths, words)
+            known = self._hashes.paths(digits) | self._tensor_hashes.paths(digits) if digits else ()
+            survey.want(names, {*paths, *(path for path, *_ in known)}, words)
             if survey is self._survey:
                 return
 

@@ -23,7 +23,7 @@ Publish = Callable[[Described], None]
 _READ_FIRST = ("checkpoint", "vae", "taesd")  # few, and nothing can be drawn without them
 _READ_NEXT = ("embedding", "hypernetwork")  # small, and named by plain words
 _BATCH = 25  # files described at a time: between two of them somebody may ask for another
-_EVERY = 1.0  # seconds between two looks at what was read so far, at least
+_EVERY = 0.3  # seconds between two looks at what was read so far, at least
 _INDEXING_SHARE = 10  # and so many times as long as it took to make the last of them
 
 
