@@ -84,7 +84,10 @@ def _watch(job: Job, progress: Progress, settings: Settings, output: Path | None
                     picture = settings.outputs_dir / saved.path
                     progress.clear()
                     print(
-                        picture if output is None else _copy(picture, output, saved.index, snapshot.request), flush=True
+                        picture
+                        if output is None
+                        else _copy(picture, output, saved.index, snapshot.request.picture_count),
+                        flush=True,
                     )
                 told = len(snapshot.pictures)
             break
@@ -128,14 +131,14 @@ def _format(output: Path) -> str:
     return FORMATS[output.suffix.lower()]
 
 
-def _copy(picture: Path, output: Path, index: int, request: GenerationRequest) -> Path:
+def _copy(picture: Path, output: Path, index: int, count: int) -> Path:
     """A copy under the name that was asked for, whole or not at all.
 
     What the format cannot hold (a side too long for JPEG) was saved as PNG with a notice, and is called that here too.
     """
     if FORMATS[output.suffix.lower()] != FORMATS[picture.suffix]:
         output = output.with_suffix(picture.suffix)
-    target = output if request.picture_count == 1 else output.with_name(f"{output.stem}-{index + 1}{output.suffix}")
+    target = output if count == 1 else output.with_name(f"{output.stem}-{index + 1}{output.suffix}")
     unfinished = target.with_name(f".{target.name}.part")
     try:
         shutil.copyfile(picture, unfinished)

@@ -13,17 +13,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from PIL import Image
+
 from webui import __version__
 from webui.accounts.accounts import Accounts
+from webui.domain.any_request import input_ids
+from webui.domain.enlarging import KIND, NO_UPSCALER, RESAMPLERS, EnlargeRequest
 from webui.domain.events import Notice
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
+from webui.domain.sizes import Size
 from webui.domain.visited_levels import visited_levels
 from webui.engine.chunks import TokenCount
 from webui.engine.schedulers.trained_noise import trained_noise_model, with_overrides
 from webui.engine.tokenizer import ClipTokenizer
-from webui.errors import InvalidRequest, ModelNotFound
+from webui.errors import InvalidRequest, ModelNotFound, UnreadablePicture
 from webui.jobs import tasks
 from webui.jobs.chosen_pictures import choosing
 from webui.jobs.database import Database
@@ -167,6 +172,17 @@ class Runtime:
         resolved.picture(resolved.picture_count - 1)  # refuses a seed so large that the last picture's is out of range
         return resolved
 
+    def enlarge(self, request: EnlargeRequest, owner: str = LOCAL_OWNER) -> Job:
+        """Check the request and put it into the queue. Errors as of ``generate``."""
+        for id in request.ids:
+            try:
+                with Image.open(self.inputs.path(id, owner)) as picture:
+                    request.target(Size(*picture.size))
+            except UnreadablePicture as error:
+                raise InvalidRequest(str(error), "pictures") from error
+        first, second = self.upscaler_name(request.upscaler_1), self.upscaler_name(request.upscaler_2)
+        return self.queue.submit(dataclasses.replace(request, upscaler_1=first, upscaler_2=second), owner, KIND)
+
     def job(self, job_id: str, owner: str | None = LOCAL_OWNER) -> Job:
         """A job of this owner (None: of anybody). Raises ``JobNotFound``."""
         return self.queue.job(job_id, owner)
@@ -192,7 +208,7 @@ class Runtime:
     def clean_inputs(self) -> None:
         """Remove the input pictures that nobody has used for long and no job needs."""
         requests = [job.snapshot().request for job in self.queue.jobs(None)]
-        self.inputs.clean({id for request in requests for id in (request.init_image, request.mask)})
+        self.inputs.clean({id for request in requests for id in input_ids(request)})
 
     def checkpoints(self) -> tuple[ModelFile, ...]:
         """All checkpoint files, those that cannot be used with their ``problem``."""
@@ -200,6 +216,17 @@ class Runtime:
 
     def vaes(self) -> tuple[ModelFile, ...]:
         return self.library.files("vae")
+
+    def upscalers(self) -> tuple[ModelFile, ...]:
+        """Upscaling networks; Lanczos and Nearest need no file."""
+        return self.library.files("upscaler")
+
+    def upscaler_name(self, name: str) -> str:
+        """The name in full. ``ModelNotFound`` names near matches."""
+        for known in (NO_UPSCALER, *RESAMPLERS):
+            if name.casefold() == known.casefold():
+                return known
+        return self.library.find("upscaler", name).name
 
     def checkpoint(self, name: str = "", hash: str = "") -> ModelFile:
         """The checkpoint of that name, else of that hash, else the default one. ``ModelNotFound`` names near matches."""
@@ -254,23 +281,26 @@ class Runtime:
 
     def _run_maker(self, device: str) -> Callable[[], Run]:
         settings, library, outputs, rescue = self.settings, self.library, self.outputs, self._rescue
-        styles, wildcards = self.styles, self.wildcards
+        styles, wildcards, inputs = self.styles, self.wildcards, self.inputs
 
         def make_run() -> Run:
             # here and not above: this loads torch and diffusers, and happens in the worker's thread
             from webui.engine.generate import Options
-            from webui.jobs.drawing import Workplace, set_up
+            from webui.jobs.drawing import Workplace, model_manager, set_up
+            from webui.jobs.enlarging import enlarging
 
             budget = int(settings.memory_budget_gb * 1e9)
-            draw = set_up(
-                library,
-                Workplace(device, settings.dtype, settings.threads, budget),
-                Options(settings.preview, settings.preview_every, settings.tile_vae_above),
-            )
+            models = model_manager(Workplace(device, settings.dtype, settings.threads, budget))
+            options = Options(settings.preview, settings.preview_every, settings.tile_vae_above)
+            draw = set_up(library, models, options)
 
             draw = choosing(draw, wildcards)
 
             def run(assignment: Assignment) -> Any:
+                if isinstance(assignment.request, EnlargeRequest):
+                    enlarge = enlarging(assignment.owner, models, library, inputs)
+                    yield from tasks.run(assignment, draw=enlarge, outputs=outputs, rescue=rescue)
+                    return
                 yield from map(Notice, styles.missing(assignment.owner, assignment.request.styles))
                 yield from tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=__version__)
 

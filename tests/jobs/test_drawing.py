@@ -11,7 +11,7 @@ from PIL import Image
 from webui.domain.request import GenerationRequest
 from webui.engine.generate import Options
 from webui.jobs import tasks
-from webui.jobs.drawing import Workplace, set_up
+from webui.jobs.drawing import Workplace, model_manager, set_up
 from webui.jobs.outputs import Outputs
 from webui.jobs.queue import JobQueue
 from webui.jobs.worker import Worker
@@ -26,7 +26,7 @@ def test_several_workers_draw_side_by_side_and_alike(tiny_checkpoint: Path, tmp_
     queue, outputs = JobQueue(tmp_path / "jobs.sqlite3"), Outputs(tmp_path / "outputs")
 
     def make_run():
-        draw = set_up(library, Workplace("cpu"), Options(preview="off"))
+        draw = set_up(library, model_manager(Workplace("cpu")), Options(preview="off"))
         return partial(tasks.run, draw=draw, outputs=outputs, rescue=outputs)
 
     workers = [Worker(name, queue, make_run) for name in ("first", "second")]

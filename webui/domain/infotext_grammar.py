@@ -97,7 +97,12 @@ def _read_value(line: str, at: int) -> tuple[str | None, int]:
 
 
 def _is_parameters(fields: Mapping[str, str]) -> bool:
-    """Three pairs make A1111 believe that a line holds parameters; we want the number of steps besides."""
+    """Three pairs make A1111 believe that a line holds parameters; we want the number of steps besides.
+
+    A picture that was enlarged, and does not say how it was drawn, tells of that alone.
+    """
+    if next(iter(fields), "").startswith("Postprocess upscale "):
+        return True
     pairs = sum(key != value for key, value in fields.items())
     return pairs >= 3 and any(key.casefold() == "steps" and value.isdecimal() for key, value in fields.items())
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from webui.domain.events import Notice
 from webui.engine.device import is_out_of_memory
-from webui.engine.model_manager import Model, ModelManager
+from webui.engine.model_manager import ModelManager
 from webui.errors import NumericalFailure, OutOfMemory
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
+
+
+class Widened(Protocol):
+    """Networks that can compute in full precision for a while."""
+
+    @property
+    def is_float32(self) -> bool: ...
+    def in_float32(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Way(Generic[Event, Result]):
 
 
 def with_recovery(
-    ways: Sequence[Way[Event, Result]], model: Model, models: ModelManager, stage: str
+    ways: Sequence[Way[Event, Result]], model: Widened, models: ModelManager, stage: str
 ) -> Generator[Event | Notice, None, Result]:
     """Run the first of ``ways``; each next one needs less memory.
 

@@ -112,7 +112,8 @@ class Strips:
 
     @staticmethod
     def _heads(attention: Any, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        heads: Tensor = tokens.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        return heads
 
     def _upsample(self, conv: nn.Conv2d, state: Tensor) -> Tensor:
         def doubled(first: int, last: int) -> Tensor:

@@ -40,11 +40,15 @@ class Workplace:
     memory_budget: int = 0
 
 
-def set_up(library: Library, workplace: Workplace, options: Options) -> Draw:
-    """Choose device and precision, and return the function that draws one batch of a request there."""
+def model_manager(workplace: Workplace) -> ModelManager:
+    """Choose device and precision, and who holds the weights there."""
     use_threads(workplace.threads)
     compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
-    models = ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
+    return ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
+
+
+def set_up(library: Library, models: ModelManager, options: Options) -> Draw:
+    """The function that draws one batch of a request."""
     # the hash of a 2 GB file takes seconds when it is not known yet: calculated while the picture is drawn
     hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
 

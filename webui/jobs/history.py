@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webui.domain.any_request import AnyRequest, from_values
 from webui.domain.events import Saved
-from webui.domain.request import GenerationRequest, from_dict
 from webui.errors import InvalidRequest
 from webui.jobs.database import Database
 from webui.jobs.outputs import Outputs
@@ -31,7 +31,7 @@ class MadePicture:
     """
 
     saved: Saved
-    request: GenerationRequest | None
+    request: AnyRequest | None
     job: str
     owner: str
     kind: str
@@ -115,7 +115,7 @@ class History:
     def _made(self, row: Any) -> MadePicture:
         saved = saved_from_row(row)
         try:
-            request = from_dict(json.loads(row["request"])).picture(saved.index)
+            request: AnyRequest | None = from_values(row["kind"], json.loads(row["request"])).picture(saved.index)
         except InvalidRequest:
             request = None
         return MadePicture(

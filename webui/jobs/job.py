@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from webui.domain.any_request import AnyRequest
 from webui.domain.events import Loading, Saved, Step
-from webui.domain.request import GenerationRequest
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 
@@ -25,7 +25,7 @@ class JobSnapshot:
     id: str
     owner: str
     kind: str
-    request: GenerationRequest
+    request: AnyRequest
     state: State
     place: int
     eta: float | None
@@ -111,7 +111,7 @@ class Assignment:
     id: str
     owner: str
     kind: str
-    request: GenerationRequest
+    request: AnyRequest
     done: frozenset[int]
     stop: threading.Event
     skip: threading.Event

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from webui.domain.any_request import AnyRequest
+from webui.domain.enlarging import EnlargeRequest
 from webui.domain.events import JobEvent, Loading, Preview, Saved, Step
-from webui.domain.request import GenerationRequest
 
 _SMOOTHING = 0.3  # weight of the newest step in the moving average of seconds per step
 
 
-def work_units(request: GenerationRequest) -> float:
-    """Work of one picture: steps x pixels."""
+def work_units(request: AnyRequest) -> float:
+    """Work of one picture: steps x pixels. Enlarging one is taken for a picture in one step, until it tells its pace."""
+    if isinstance(request, EnlargeRequest):
+        return 512.0 * 512.0
     return float(request.steps * request.width * request.height)
 
 
@@ -19,7 +22,7 @@ class Progress:
     ``now`` is any steady clock, in seconds.
     """
 
-    def __init__(self, request: GenerationRequest, done: int, now: float) -> None:
+    def __init__(self, request: AnyRequest, done: int, now: float) -> None:
         self._request = request
         self.loading: Loading | None = None
         self.step: Step | None = None
@@ -67,7 +70,8 @@ class Progress:
 
     def measured(self, now: float) -> tuple[float, float]:
         """Seconds since the models were loaded, and work units of the pictures saved by this run, if these tell its pace."""
-        units = 0.0 if self._is_open_ended else self._saved * work_units(self._request)
+        is_drawing = not isinstance(self._request, EnlargeRequest)  # whose units are no measure of other jobs
+        units = 0.0 if self._is_open_ended or not is_drawing else self._saved * work_units(self._request)
         return now - self._drawing_since, units
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from webui.domain.any_request import AnyRequest
 from webui.domain.events import Saved
-from webui.domain.request import GenerationRequest
 from webui.jobs.job import Assignment, JobSnapshot, State
 from webui.jobs.progress import Progress, work_units
 from webui.jobs.store import StoredJob
@@ -19,7 +19,7 @@ class Record:
         self.sequence = stored.sequence
         self.owner = stored.owner
         self.kind = stored.kind
-        self.request: GenerationRequest = stored.request
+        self.request: AnyRequest = stored.request
         self.state: State = stored.state
         # It may be this job that the program dies of: let the others through first.
         self.last = stored.deaths >= _DOUBTFUL_DEATHS

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from webui.domain.any_request import AnyRequest, from_values, to_values
 from webui.domain.events import Saved
-from webui.domain.request import GenerationRequest, from_dict, to_dict
 from webui.errors import InvalidRequest, StorageFailure
 from webui.jobs.database import INDEX_PICTURES, Database
 from webui.jobs.job import State
@@ -40,7 +40,7 @@ class StoredJob:
     sequence: int
     owner: str
     kind: str
-    request: GenerationRequest
+    request: AnyRequest
     state: State
     resumed: bool
     deaths: int
@@ -75,12 +75,12 @@ class JobStore:
     def has_unwritten(self) -> bool:
         return bool(self._unwritten)
 
-    def add(self, job_id: str, owner: str, kind: str, request: GenerationRequest, created: float) -> StoredJob:
+    def add(self, job_id: str, owner: str, kind: str, request: AnyRequest, created: float) -> StoredJob:
         """Store a waiting job; returns when the disk has it. Raises StorageFailure."""
         insert = (
             "INSERT INTO jobs (id, owner, kind, request, state, instance, created) VALUES (?, ?, ?, ?, 'waiting', ?, ?)"
         )
-        values = (job_id, owner, kind, json.dumps(to_dict(request)), self._instance, created)
+        values = (job_id, owner, kind, json.dumps(to_values(request)), self._instance, created)
         with self._lock:
             with self._database.transaction() as connection:
                 self._catch_up(connection)
@@ -192,7 +192,7 @@ def _stored(connection: sqlite3.Connection, job_id: str) -> StoredJob:
         sequence=row["sequence"],
         owner=row["owner"],
         kind=row["kind"],
-        request=from_dict(json.loads(row["request"])),
+        request=from_values(row["kind"], json.loads(row["request"])),
         state=row["state"],
         resumed=bool(row["resumed"]),
         deaths=row["deaths"],

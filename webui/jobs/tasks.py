@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
+from webui.domain.enlarged_infotext import enlarged_infotext, source_request
+from webui.domain.enlarging import EnlargeRequest
 from webui.domain.events import JobEvent, Loading, Notice, Preview, Saved, Step
 from webui.domain.infotext import write
 from webui.domain.request import PARAMETERS, GenerationRequest
@@ -13,7 +16,7 @@ from webui.errors import StorageFailure
 from webui.jobs.job import Assignment
 from webui.jobs.outputs import Outputs
 
-Draw = Callable[[GenerationRequest, int], Iterator[Loading | Step | Preview | Notice | Drawn]]
+Draw = Callable[[Any, int], Iterator[Loading | Step | Preview | Notice | Drawn]]
 """Draws batch n (0 ... batch_count - 1) of a request; a generator, closed to stop it."""
 
 
@@ -81,6 +84,8 @@ def _rescued(job: Assignment, drawn: Drawn, rescue: Outputs, version: str) -> Ge
 
 def _described(job: Assignment, drawn: Drawn, version: str) -> tuple[GenerationRequest, str]:
     """The request that draws this picture alone, with what drawing it has told, and its infotext."""
+    if isinstance(job.request, EnlargeRequest):
+        return source_request(job.request, drawn.index), enlarged_infotext(job.request, drawn.index)
     told = {name: value for name, value in drawn.facts.items() if name in PARAMETERS}
     extra = {name: value for name, value in drawn.facts.items() if name not in PARAMETERS}
     request = dataclasses.replace(job.request.picture(drawn.index), **told)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""From finished picture to finished picture."""
