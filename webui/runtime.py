@@ -30,6 +30,7 @@ from webui.engine.schedulers.trained_noise import trained_noise_model, with_over
 from webui.engine.tokenizer import ClipTokenizer
 from webui.errors import InvalidRequest, ModelNotFound, UnreadablePicture
 from webui.jobs import tasks
+from webui.jobs.admission import Limits
 from webui.jobs.chosen_pictures import choosing
 from webui.jobs.database import Database
 from webui.jobs.history import History
@@ -38,6 +39,7 @@ from webui.jobs.job import Assignment, Job
 from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
 from webui.jobs.pictures import read_infotext
+from webui.jobs.prompt_view import SeenPrompt, see_prompts
 from webui.jobs.queue import JobQueue
 from webui.jobs.store import change_owner
 from webui.jobs.style_book import StyleBook
@@ -100,7 +102,7 @@ class Runtime:
         self.cards = Cards(self.library, settings.var_dir / "previews", settings.write_model_notes)
         self._rescue = Outputs(settings.var_dir / "rescued")
         self.inputs = InputPictures(settings.var_dir / "inputs", settings.keep_input_days * 86400)
-        self.queue = JobQueue(database, adopt=adopt, max_waiting=settings.max_waiting_jobs)
+        self.queue = JobQueue(database, adopt=adopt, limits=_limits(settings))
         self.history = History(database, self.outputs)
         self.styles = StyleBook(settings.styles_dir, settings.var_dir / "styles")
         self.wildcards = TextFiles(settings.wildcards_dir)
@@ -147,6 +149,10 @@ class Runtime:
                 f"{request.width} x {request.height} x {request.batch_size} pictures are {pixels:,} pixels; this server "
                 f"allows {self.settings.max_pixels:,} at once. Choose a smaller size or batch size.",
                 "width",
+            )
+        if request.steps > self.settings.max_steps:
+            raise InvalidRequest(
+                f"This server takes up to {self.settings.max_steps} sampling steps, not {request.steps}.", "steps"
             )
         checkpoint = self.checkpoint(request.checkpoint, request.checkpoint_hash)
         layers = checkpoint.configs["text_encoder"]["num_hidden_layers"]
@@ -260,6 +266,13 @@ class Runtime:
         """How many tokens a prompt takes, out of how many its chunks hold: of the texts that it has in turn, the longest."""
         return longest_text(self.library, text, self._tokenizer)
 
+    def see_prompts(
+        self, request: GenerationRequest, owner: str = LOCAL_OWNER, *, in_full: bool = False
+    ) -> tuple[SeenPrompt, SeenPrompt]:
+        """How the prompts of a request will be read; ``in_full`` with every token. Never raises."""
+        styles, _ = self.styles.named(owner, request.styles)
+        return see_prompts(self.library, self._tokenizer, request, styles, self.wildcards, in_full=in_full)
+
     def read_infotext(self, picture: bytes) -> ParsedInfotext | None:
         """What a picture file says of how it was made, whichever program wrote it; None if it says nothing."""
         return read_infotext(picture)
@@ -312,6 +325,10 @@ class Runtime:
 def accounts_of(settings: Settings) -> Accounts:
     """The accounts of this installation, whether or not a server runs."""
     return Accounts(settings.var_dir / "accounts.sqlite3")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.max_waiting_jobs, settings.max_waiting_jobs_per_user, settings.max_jobs_per_minute)
 
 
 def adopt_local(settings: Settings, owner: str) -> int:

@@ -137,7 +137,14 @@ class Settings:
         Number(0, 100_000, whole=False),
         "Days that a picture handed in for img2img is kept after its last use, unless a job waits for it.",
     )
+    max_steps: int = _setting(1000, Number(1, 1000), "Refuse more sampling steps than this.")
     max_waiting_jobs: int = _setting(1000, Number(1, 1_000_000), "Refuse a job when this many are waiting.")
+    max_waiting_jobs_per_user: int = _setting(
+        0, Number(0, 1_000_000), "Refuse a job when this many of the same user are waiting; 0 is no limit."
+    )
+    max_jobs_per_minute: int = _setting(
+        0, Number(0, 1_000_000), "Refuse a job when a user sent this many in the last minute; 0 is no limit."
+    )
 
     def __post_init__(self) -> None:
         for setting in SETTINGS.values():

@@ -10,7 +10,8 @@ import pytest
 
 from webui.domain.events import Loading, Notice, Preview, Saved, Step
 from webui.domain.request import GenerationRequest, from_dict
-from webui.errors import JobNotFound, NotAllowed
+from webui.errors import JobNotFound, NotAllowed, TooManyRequests
+from webui.jobs.admission import Limits
 from webui.jobs.job import Assignment, Job, JobSnapshot
 from webui.jobs.queue import JobQueue
 
@@ -234,13 +235,39 @@ def test_another_owners_job_cannot_be_told_from_none(queue: JobQueue, request_of
 
 
 def test_a_full_queue_says_so(open_queue: OpenQueue, request_of: RequestOf) -> None:
-    queue = open_queue(max_waiting=2)
+    queue = open_queue(limits=Limits(waiting=2))
     queue.submit(request_of())
     second = queue.submit(request_of())
     with pytest.raises(NotAllowed, match=r"2 jobs wait already.*max_waiting_jobs"):
         queue.submit(request_of())
     second.stop()
     assert queue.submit(request_of()).snapshot().place == 2
+
+
+def test_one_user_s_share_of_the_queue_has_a_limit_and_others_still_get_in(
+    open_queue: OpenQueue, request_of: RequestOf
+) -> None:
+    queue = open_queue(limits=Limits(waiting_of_one=2))
+    first, _ = (queue.submit(request_of(), "anna") for _ in range(2))
+    with pytest.raises(NotAllowed, match="2 of your jobs wait already"):
+        queue.submit(request_of(), "anna")
+    queue.submit(request_of(), "bert")
+    first.stop()
+    queue.submit(request_of(), "anna")
+
+
+def test_jobs_that_come_too_fast_are_told_when_to_come_again(open_queue: OpenQueue, request_of: RequestOf) -> None:
+    now = 100.0
+    queue = open_queue(limits=Limits(per_minute=2), clock=lambda: now)
+    for seconds in (0, 20):
+        now = 100.0 + seconds
+        queue.submit(request_of(), "anna")
+    with pytest.raises(TooManyRequests, match=r"Try again in 40 s") as too_fast:
+        queue.submit(request_of(), "anna")
+    assert too_fast.value.seconds == 40
+    queue.submit(request_of(), "bert")
+    now += 40
+    queue.submit(request_of(), "anna")
 
 
 def test_a_finished_job_is_found_however_old(open_queue: OpenQueue, request_of: RequestOf) -> None:

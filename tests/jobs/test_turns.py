@@ -15,6 +15,7 @@ class Job:
     sequence: int
     resumed: bool = False
     last: bool = False
+    model: str = ""
 
 
 def _names(jobs: list[Job]) -> list[str]:
@@ -40,21 +41,33 @@ def test_a_job_that_the_program_seems_to_die_of_goes_last() -> None:
     assert _names(in_turn([Job("a", 1, last=True), Job("b", 2), Job("b", 3)], {})) == ["b2", "b3", "a1"]
 
 
+def test_two_models_take_turns_once_a_round_and_not_at_every_job() -> None:
+    jobs = [Job(owner, number, model=owner.upper()) for number in range(6) for owner in "ab"]
+    assert [job.owner for job in in_turn(jobs, {})] == [*"abbaabbaabba"]
+    assert [job.owner for job in in_turn(jobs, {}, model="B")] == [*"baabbaabbaab"]
+
+
+def test_nobody_has_two_turns_in_a_round_for_the_sake_of_a_model() -> None:
+    jobs = [Job("a", 1, model="A"), Job("a", 2, model="A"), Job("b", 3, model="B"), Job("c", 4, model="A")]
+    assert _names(in_turn(jobs, {})) == ["a1", "c4", "b3", "a2"]
+    assert _names(in_turn(jobs, {"a": 0}, served={"a"}, model="A")) == ["c4", "b3", "a1", "a2"]
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())),
+    st.lists(st.tuples(st.sampled_from("abcd"), st.booleans(), st.sampled_from("MN"))),
     st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9)),
 )
 def test_every_owner_gets_as_many_turns_as_any_other_while_he_waits(
-    arrivals: list[tuple[str, bool]], last_served: dict[str, int]
+    arrivals: list[tuple[str, bool, str]], last_served: dict[str, int]
 ) -> None:
-    jobs = [Job(owner, sequence, resumed) for sequence, (owner, resumed) in enumerate(arrivals)]
+    jobs = [Job(owner, sequence, resumed, model=model) for sequence, (owner, resumed, model) in enumerate(arrivals)]
     ordered = in_turn(jobs, last_served)
     assert sorted(ordered, key=lambda job: job.sequence) == jobs
     fair = [job for job in ordered if not job.resumed]
     assert ordered[: len(ordered) - len(fair)] == [job for job in jobs if job.resumed]
-    turns: Counter[str] = Counter()
+    turns = Counter({job.owner for job in ordered if job.resumed})  # theirs in the first round
     for position, job in enumerate(fair):
         turns[job.owner] += 1
         still_waiting = {later.owner for later in fair[position + 1 :]}
-        assert all(turns[job.owner] - turns[other] <= 1 for other in still_waiting)
+        assert all(turns[job.owner] - turns[other] <= 1 for other in still_waiting), _names(ordered)
         assert all(later.sequence > job.sequence for later in fair[position + 1 :] if later.owner == job.owner)

@@ -20,6 +20,8 @@ class Line:
         self._clock = clock
         self._running: dict[str, Progress] = {}
         self._last_served: dict[str, int] = {}
+        self._served: set[str] = set()  # in the present round
+        self._model = ""  # what the last one that was taken draws with
         self._seconds_per_unit: float | None = None
 
     def remember_turns(self, last_started: Mapping[str, float]) -> None:
@@ -35,6 +37,10 @@ class Line:
         """The next one, which runs from now on."""
         record = self.waiting.pop(0)
         self._last_served[record.owner] = max(self._last_served.values(), default=-1) + 1
+        if record.owner in self._served:  # all who wait have had their turn: a new round
+            self._served.clear()
+        self._served.add(record.owner)
+        self._model = record.model
         record.place = 0
         record.progress = Progress(record.request, len(record.pictures), self._clock())
         self._running[record.id] = record.progress
@@ -70,7 +76,7 @@ class Line:
 
     def _reorder(self) -> None:
         """Put the waiting in turn, and tell the watchers of those whose place has changed."""
-        self.waiting = in_turn(self.waiting, self._last_served)
+        self.waiting = in_turn(self.waiting, self._last_served, self._served, self._model)
         ahead = 0.0
         for place, record in enumerate(self.waiting, start=1):
             record.units_ahead = ahead

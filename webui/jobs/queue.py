@@ -11,13 +11,14 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from webui.domain.any_request import AnyRequest
 from webui.domain.events import JobEvent, Notice, Saved
 from webui.errors import JobNotFound, NotAllowed, StorageFailure
+from webui.jobs.admission import Admission, Limits
 from webui.jobs.database import Database
 from webui.jobs.instance import Instance
 from webui.jobs.job import Assignment, Job, JobSnapshot, State
@@ -44,12 +45,12 @@ class JobQueue:
         database_path: Path,
         *,
         adopt: bool = True,
-        max_waiting: int = 1000,
+        limits: Limits | None = None,
         busy_seconds: float = 5.0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_waiting = max_waiting
+        self._admission = Admission(limits or Limits(), clock)
         self._now = now
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)  # there is something to take, or a reason not to wait for it
@@ -57,7 +58,6 @@ class JobQueue:
         self._line = Line(clock)
         self._records: dict[str, Record] = {}
         self._finished: deque[str] = deque()
-        self._arriving = 0
         self._broken = ""
         self._closed = False
         self._instance = Instance(database_path.parent / "instances")
@@ -71,21 +71,16 @@ class JobQueue:
             raise
 
     def submit(self, request: AnyRequest, owner: str = "local", kind: str = "txt2img") -> Job:
-        """A new job, on disk before this returns. Raises StorageFailure, or NotAllowed when the queue is full."""
+        """A new job, on disk before this returns. Raises StorageFailure, NotAllowed when the queue is full, TooManyRequests."""
         with self._lock:
             if self._closed:
                 raise NotAllowed("Lucid is shutting down and takes no more jobs.")
-            if len(self._line.waiting) + self._arriving >= self._max_waiting:
-                raise NotAllowed(
-                    f"The queue is full: {self._max_waiting} jobs wait already. Try again when some are done, "
-                    "or raise max_waiting_jobs in config.yaml."
-                )
-            self._arriving += 1
+            self._admission.admit(owner, Counter(record.owner for record in self._line.waiting))
         try:
             stored = self._store.add(secrets.token_hex(8), owner, kind, request, self._now())
         finally:
             with self._lock:
-                self._arriving -= 1
+                self._admission.arrived(owner)
         self._enqueue([stored])
         if self._broken:
             self._finish_waiting(lambda record: True, "failed", self._broken)

@@ -6,6 +6,7 @@ import threading
 
 from webui.domain.any_request import AnyRequest
 from webui.domain.events import Saved
+from webui.domain.request import GenerationRequest
 from webui.jobs.job import Assignment, JobSnapshot, State
 from webui.jobs.progress import Progress, work_units
 from webui.jobs.store import StoredJob
@@ -41,6 +42,11 @@ class Record:
     @property
     def is_final(self) -> bool:
         return self.state in ("done", "stopped", "failed")
+
+    @property
+    def model(self) -> str:
+        """The checkpoint that it draws with; empty for work that loads none."""
+        return self.request.checkpoint if isinstance(self.request, GenerationRequest) else ""
 
     @property
     def units_left(self) -> float:
