@@ -74,6 +74,8 @@ SD2: Shapes = {**below(UNET, unet(context=1024)), **STORED_VAE, **OPEN_CLIP}
 SD2_INPAINT: Shapes = {**below(UNET, unet(channels=9, context=1024)), **STORED_VAE, **OPEN_CLIP}
 SD2_DEPTH: Shapes = {
     **below(UNET, unet(channels=5, context=1024)),
+    **STORED_VAE,
+    **OPEN_CLIP,
     "depth_model.model.pretrained.cls_token": (1, 1, 768),
 }
 SDXL: Shapes = {
@@ -81,16 +83,24 @@ SDXL: Shapes = {
     **STORED_VAE,
     **below("conditioner.embedders.0.transformer.text_model.", OPENAI_CLIP),
     "conditioner.embedders.1.model.ln_final.weight": (1280,),
+    "conditioner.embedders.1.model.token_embedding.weight": (49408, 1280),
 }
 REFINER: Shapes = {
     **below(UNET, {**unet(width=384, context=1280), "label_emb.0.0.weight": (1536, 2560)}),
     **STORED_VAE,
     "conditioner.embedders.0.model.ln_final.weight": (1280,),
+    "conditioner.embedders.0.model.token_embedding.weight": (49408, 1280),
 }
 SVD: Shapes = {
     **below(UNET, {**unet(channels=8, context=1024), "input_blocks.1.0.time_stack.in_layers.0.weight": (320,)}),
     "conditioner.embedders.0.open_clip.model.visual.proj": (1280, 1024),
 }
+SDXL_INPAINT: Shapes = {**SDXL, UNET + "input_blocks.0.0.weight": (320, 9, 3, 3)}
+SDXL_V: Shapes = {**SDXL, "v_pred": (0,), "ztsnr": (0,)}
+SDXL_ONE_CLIP: Shapes = {key: shape for key, shape in SDXL.items() if "token_embedding" not in key or ".0." in key}
+PLAYGROUND: Shapes = {**SDXL, "edm_mean": (4,), "edm_std": (4,)}
+UNCLIP: Shapes = {**SD2, UNET + "label_emb.0.0.weight": (1280, 2048)}
+X4_UPSCALER: Shapes = {**SD2, UNET + "input_blocks.0.0.weight": (256, 7, 3, 3)}
 FLUX: Shapes = {UNET + "double_blocks.0.img_attn.qkv.weight": (9216, 3072)}
 FLUX_BARE: Shapes = {"double_blocks.0.img_attn.qkv.weight": (9216, 3072), "img_in.weight": (3072, 64)}
 SD3: Shapes = {UNET + "joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}

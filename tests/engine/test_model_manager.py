@@ -32,8 +32,9 @@ def unet_weights(model):
 def test_every_weight_of_an_original_layout_file_arrives(models, tiny_library):
     model, events = load(models, select(tiny_library, "a"))
     expected = tiny_components(seed=1)
-    for name in ("unet", "vae", "text_encoder"):
-        actual = getattr(model.checkpoint, name).state_dict()
+    networks = {"unet": model.checkpoint.unet, "vae": model.checkpoint.vae, **model.checkpoint.text_encoders}
+    for name, network in networks.items():
+        actual = network.state_dict()
         assert all(torch.equal(actual[key], tensor) for key, tensor in expected[name].state_dict().items()), name
     assert events[0] == Loading("loading a", 0.0)
     fractions = [event.fraction for event in events]

@@ -159,7 +159,8 @@ class TestVae:
         folder = tmp_path / "models" / "some-vae"
         write_model(folder / "diffusion_pytorch_model.safetensors", DIFFUSERS_VAE)
         (folder / "config.json").write_text('{"scaling_factor": 0.13025}')
-        assert "SDXL" in only_file(tmp_path, "vae").problem
+        file = only_file(tmp_path, "vae")
+        assert (file.family, file.problem) == ("sdxl", "")
 
 
 @pytest.fixture

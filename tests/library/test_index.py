@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from model_headers import SD1, SD1_SMALL, SDXL, STORED_VAE, VAE, Shapes, kohya_lora, write_model
+from model_headers import FLUX, SD1, SD1_SMALL, STORED_VAE, VAE, Shapes, kohya_lora, write_model
 
 from webui.errors import IncompatibleModel, ModelNotFound, UnreadableModel, UnsafeModel
 from webui.library.hashes import legacy_hash
@@ -123,10 +123,10 @@ class TestRescan:
         before = library.files("checkpoint")
         add(models, "checkpoints/c.safetensors")
         (models / "checkpoints" / "a.safetensors").unlink()
-        write_model(changing, SDXL)
+        write_model(changing, FLUX)
         library.rescan()
         assert names(library, "checkpoint") == ["b", "c"]
-        assert "SDXL" in library.files("checkpoint")[0].problem
+        assert "Flux" in library.files("checkpoint")[0].problem
         assert [file.name for file in before] == ["a", "b"], "who holds the old index keeps it"
 
     @pytest.mark.parametrize("restarted", [False, True])
@@ -143,7 +143,7 @@ class TestRescan:
         assert library.find("checkpoint", "a").configs["unet"]["sample_size"] == 64
 
     def test_what_is_remembered_is_what_was_read(self, models: Path, starter: Path) -> None:
-        add(models, "checkpoints/xl.safetensors", SDXL)
+        add(models, "checkpoints/flux.safetensors", FLUX)
         (models / "checkpoints" / "old.ckpt").touch()
         (models / "checkpoints" / "lucid-starter.safetensors").write_bytes(starter.read_bytes())
         assert library_of(models).files("checkpoint") == library_of(models).files("checkpoint")
@@ -270,12 +270,12 @@ class TestFind:
             library.find("checkpoint", "style")
 
     def test_an_unusable_file_raises_its_problem(self, models: Path) -> None:
-        add(models, "checkpoints/xl.safetensors", SDXL)
+        add(models, "checkpoints/flux.safetensors", FLUX)
         (models / "checkpoints" / "old.ckpt").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
         os.truncate(add(models, "checkpoints/cut.safetensors"), 5000)
         library = library_of(models)
         for name, error, problem in (
-            ("xl", IncompatibleModel, "SDXL checkpoints are not supported yet"),
+            ("flux", IncompatibleModel, "Flux checkpoints are not supported yet"),
             ("old", UnsafeModel, r"old\.ckpt is a pickle, which can run code; convert it to safetensors"),
             ("cut", UnreadableModel, "cut short: 5.0 kB of"),
         ):

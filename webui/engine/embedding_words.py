@@ -6,18 +6,16 @@ alike the longest is meant. ComfyUI's way of writing one, "embedding:name" with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from webui.engine.tokenizer import END_TOKEN, ClipTokenizer
+from webui.library.identity import TEXT_ENCODERS
 from webui.library.model_file import ModelFile
 
 FIRST_ADDED_TOKEN = END_TOKEN + 1
 MOST_VECTORS = 75  # what a chunk holds
 COMFYUI_PREFIX = "embedding:"
-
-# family -> what its text encoders are called in an embedding, and where their width stands
-TEXT_ENCODERS: Mapping[str, Mapping[str, str]] = {"sd1": {"clip_l": "text_encoder"}}
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from webui.engine.chunks import chunk_prompt
 from webui.engine.conditioning import Conditioning, Prompt, Reading, encode_prompts
 from webui.engine.denoise import unet_network
 from webui.engine.device import Compute, is_out_of_memory, release_unused_memory
-from webui.engine.embedding_words import TEXT_ENCODERS, EmbeddingWords, too_long, why_skipped
+from webui.engine.embedding_words import EmbeddingWords, too_long, why_skipped
 from webui.engine.embeddings import AddedWords, read_embedding
 from webui.engine.families import FAMILIES
 from webui.engine.families.base import Checkpoint
-from webui.engine.families.sd import load_vae
+from webui.engine.families.networks import load_vae
 from webui.engine.guidance import Network
 from webui.engine.hypernetworks import changes_nothing, hypernetworks_on, read_hypernetwork
 from webui.engine.patches import Applied, Patches
@@ -38,7 +38,8 @@ from webui.engine.taesd import load_taesd
 from webui.engine.tokenizer import ClipTokenizer
 from webui.engine.upscaler import Upscaler, read_upscaler
 from webui.engine.weights import byte_size
-from webui.errors import OutOfMemory, UnreadableModel
+from webui.errors import IncompatibleModel, OutOfMemory, UnreadableModel
+from webui.library.identity import TEXT_ENCODERS
 from webui.library.model_file import ModelFile
 
 Key = tuple[str, int, int]
@@ -200,6 +201,12 @@ class ModelManager:
         """The networks of a selection that ``load`` has brought in."""
         checkpoint = self._loaded[_key(selection.checkpoint)]
         vae = checkpoint.vae if selection.vae is None else self._loaded[_key(selection.vae)]
+        if vae is None:
+            raise IncompatibleModel(f'"{selection.checkpoint.name}" holds no VAE: choose one under VAE.')
+        if (
+            vae is not checkpoint.vae
+        ):  # a VAE file does not say how its latents are scaled; the checkpoint's family does
+            vae.register_to_config(scaling_factor=checkpoint.latent_scale)
         taesd = None if selection.taesd is None else self._loaded[_key(selection.taesd)]
         patches = self._patches[_key(selection.checkpoint)]
         if not patches.carry(self._applied(selection)):  # its loading was not pulled to the end
@@ -290,7 +297,8 @@ class ModelManager:
             upscaler = yield from read_upscaler(file, self.compute)
             return upscaler, upscaler.size
         checkpoint = yield from FAMILIES[file.family].load(file, self.compute)
-        return checkpoint, byte_size(*checkpoint.text_encoders.values(), checkpoint.unet, checkpoint.vae)
+        own_vae = () if checkpoint.vae is None else (checkpoint.vae,)
+        return checkpoint, byte_size(*checkpoint.text_encoders.values(), checkpoint.unet, *own_vae)
 
     def _patch(self, selection: Selection) -> Iterator[Loading | Notice]:
         """Make the checkpoint's weights carry the adapters of the selection and no others."""

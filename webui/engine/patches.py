@@ -28,7 +28,7 @@ from webui.engine.adapters.layer import Layer
 from webui.engine.adapters.lora import up_and_down
 from webui.engine.adapters.names import Place, find_place, grouped, places
 from webui.engine.families.base import Checkpoint
-from webui.engine.weights import open_tensors
+from webui.engine.weights import open_tensors, read_piece
 from webui.errors import IncompatibleModel, InvalidRequest, UnreadableModel
 from webui.library.formats import component_files
 from webui.library.identify import FAMILY_TITLES
@@ -217,7 +217,7 @@ class Original:
         self._names = names_in_file(component, network.state_dict(), self._tensors.keys())
 
     def get(self, name: str) -> Tensor:
-        return self._tensors.get(self._names[name])
+        return read_piece(self._tensors, self._names[name])
 
 
 def _check_unchanged(path: Path, file: ModelFile) -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from webui.errors import UnreadableModel
+from webui.library.open_clip_layout import stored_name
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -37,6 +38,14 @@ class SafetensorsFile:
 
     def get(self, name: str) -> torch.Tensor:
         return self._owner[name].get_tensor(name)  # type: ignore[no-any-return]
+
+
+def read_piece(tensors: TensorFile, name: str) -> torch.Tensor:
+    """A tensor, or the piece of one that ``webui/library/open_clip_layout.py`` names so."""
+    stored = tensors.get(stored_name(name))
+    if name.endswith("]"):
+        return stored.chunk(3)[int(name[-2])]
+    return stored.T if stored_name(name) != name else stored
 
 
 @contextmanager
@@ -72,7 +81,7 @@ def assemble(
     """
     wanted = module.state_dict()
     present = set(tensors.keys())
-    missing = [name for name in wanted if names.get(name) not in present]
+    missing = [name for name in wanted if name not in names or stored_name(names[name]) not in present]
     if missing:
         raise UnreadableModel(
             f"{label} lacks {len(missing)} of its {len(wanted)} tensors, the first being "
@@ -80,7 +89,7 @@ def assemble(
         )
     state: dict[str, torch.Tensor] = {}
     for name, expected in wanted.items():
-        stored = tensors.get(names[name])
+        stored = read_piece(tensors, names[name])
         if stored.numel() != expected.numel():
             raise UnreadableModel(
                 f'{label}: "{names[name]}" has shape {tuple(stored.shape)}, but {tuple(expected.shape)} is needed. '

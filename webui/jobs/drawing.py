@@ -74,7 +74,7 @@ def set_up(library: Library, models: ModelManager, options: Options) -> Draw:
 def select(library: Library, request: GenerationRequest, named: NamedFiles, *, want_taesd: bool = False) -> Selection:
     """The model files that the request names. Raises ``ModelNotFound`` with near matches."""
     checkpoint = library.find("checkpoint", request.checkpoint, request.checkpoint_hash)
-    taesd = next((file for file in library.files("taesd") if not file.problem), None) if want_taesd else None
+    taesd = _taesd(library, checkpoint) if want_taesd else None
     return Selection(
         checkpoint,
         _vae(library, request, checkpoint),
@@ -95,6 +95,12 @@ def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) ->
     named_alike = {stem, f"{stem}.vae"}
     usable = (file for file in library.files("vae") if not file.problem)
     return next((file for file in usable if file.path.stem.casefold() in named_alike), None)
+
+
+def _taesd(library: Library, checkpoint: ModelFile) -> ModelFile | None:
+    """The first for the checkpoint's latents: SDXL has its own, the others share theirs."""
+    family = "sdxl" if checkpoint.family.startswith("sdxl") else "sd1"
+    return next((file for file in library.files("taesd") if not file.problem and file.family == family), None)
 
 
 def _hashes(library: Library, selection: Selection, named: NamedFiles) -> dict[str, str]:

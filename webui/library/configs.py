@@ -24,7 +24,7 @@ Configs = Mapping[str, Mapping[str, Any]]
 
 CONFIGS_KEY = "lucid.configs"
 DEFAULTS_KEY = "lucid.defaults"
-COMPONENTS = ("unet", "vae", "text_encoder", "scheduler")
+COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "scheduler")
 MAX_SIDECAR_BYTES = 1_000_000
 
 _DATA = Path(__file__).parent.parent / "data"
@@ -60,18 +60,21 @@ def suggested_parameters(metadata: Mapping[str, str], label: str) -> dict[str, A
 
 
 def folder_configs(folder: Path) -> dict[str, dict[str, Any]]:
-    """The configs of a checkpoint in diffusers layout."""
+    """The configs of a checkpoint in diffusers layout, of those text encoders that it has."""
+    absent = [part for part in ("text_encoder", "text_encoder_2") if not (folder / part).is_dir()]
+    needed = COMPONENTS if len(absent) == 2 else [component for component in COMPONENTS if component not in absent]
     return {
         component: public_config(
             read_json(folder / component / ("scheduler_config.json" if component == "scheduler" else "config.json"))
         )
-        for component in COMPONENTS
+        for component in needed
     }
 
 
 def family_configs(family: str) -> dict[str, dict[str, Any]]:
-    """The published configs of a family that ships with Lucid ("sd1"); the dicts are the caller's own."""
-    return {component: json.loads(_shipped(family, component)) for component in COMPONENTS}
+    """The published configs of a family that ships with Lucid ("sd1", "sd2" ...); the dicts are the caller's own."""
+    here = [component for component in COMPONENTS if (_DATA / family / f"{component}.json").is_file()]
+    return {component: json.loads(_shipped(family, component)) for component in here}
 
 
 def sidecar_prediction(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,9 +23,12 @@ from webui.library.embeddings import embedding_facts
 from webui.library.formats import PICKLE_SUFFIXES, Header, TensorInfo, component_weights, read_header, read_json
 from webui.library.hypernetworks import hypernetwork_facts
 from webui.library.identify import Identity, identify, identify_folder
+from webui.library.identify_checkpoint import vae_prefix
 from webui.library.model_file import ModelFile
+from webui.library.original_layout import PREFIXES
 from webui.library.pickles import read_pickle
 from webui.library.scan import FOLDER_MARK, Found
+from webui.library.unet_shape import counted_config, first_layer
 
 PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
@@ -82,13 +86,28 @@ def _describe_file(found: Found, header: Header) -> ModelFile:
     shipped = family_configs(identity.family)
     if identity.kind == "vae":
         config = configs.get("vae", shipped["vae"])
-        if config.get("scaling_factor") == SDXL_SCALING_FACTOR:
-            problem = f"{label} is by its scaling factor an SDXL VAE, and SDXL is not supported yet."
-            return _file(found, replace(identity, family="sdxl", problem=problem))
-        return _file(found, identity, {"vae": config})
+        is_sdxl = config.get("scaling_factor") == SDXL_SCALING_FACTOR
+        return _file(found, replace(identity, family="sdxl") if is_sdxl else identity, {"vae": config})
     stated = configs.get("scheduler", {}).get("prediction_type")  # else what the marks in the file say
     identity = replace(identity, prediction_type=stated or identity.prediction_type)
-    return _checkpoint(found, identity, {**shipped, **configs}, suggested_parameters(header.metadata, label))
+    known = {**shipped, **configs}
+    if "unet" not in configs:
+        known["unet"] = _published_unet(header, identity, shipped["unet"], label)
+    if vae_prefix(header.tensors) is None:
+        del known["vae"]
+    return _checkpoint(found, identity, known, suggested_parameters(header.metadata, label))
+
+
+def _published_unet(header: Header, identity: Identity, config: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """The config of a U-Net whose file does not state it: its shape is counted; the size it was trained at is known."""
+    prefix = next((one for one in PREFIXES["unet"] if first_layer(header.tensors, one)), "")
+    counted = counted_config(header.tensors, prefix, config)
+    resolution = re.match(r"(\d{2,4})x\d", header.metadata.get("modelspec.resolution", ""))
+    if resolution:
+        counted["sample_size"] = int(resolution[1]) // PIXELS_OF_A_LATENT
+    elif identity.family == "sd2" and (identity.prediction_type == "epsilon" or "512" in label):
+        counted["sample_size"] = 512 // PIXELS_OF_A_LATENT  # those that predict v were trained at 768
+    return counted
 
 
 def _describe_folder(found: Found) -> ModelFile:
@@ -101,7 +120,7 @@ def _describe_folder(found: Found) -> ModelFile:
     identity = identify_folder(index, configs, _whole_header(found, "unet"), label)
     if identity.problem:
         return _file(found, identity)
-    for component in ("vae", "text_encoder"):
+    for component in ("vae", *(name for name in configs if name.startswith("text_encoder"))):
         _whole_header(found, component)  # tells now rather than in the middle of a job that a file is cut short
     return _checkpoint(found, identity, configs, {})
 
@@ -118,14 +137,14 @@ def _checkpoint(found: Found, identity: Identity, configs: Configs, suggested: M
     """A usable checkpoint. What the user says beside the file goes before what the file says of itself."""
     stated = sidecar_prediction(found.sidecar) if found.sidecar is not None else ""
     prediction = stated or identity.prediction_type
-    if prediction not in PREDICTION_TYPES:
+    if prediction not in (*PREDICTION_TYPES, ""):
         problem = f'{found.path.name} predicts "{prediction}"; only {" and ".join(PREDICTION_TYPES)} are supported.'
         return _file(found, replace(identity, problem=problem))
     side = configs["unet"].get("sample_size")
     if type(side) is not int or not 0 < side <= MAX_LATENT_SIDE:
         raise UnreadableModel(f"{found.path.name} states no usable sample_size in its U-Net's config.")
     native = side * PIXELS_OF_A_LATENT
-    scheduler = {**configs["scheduler"], "prediction_type": prediction}
+    scheduler = {**configs["scheduler"], "prediction_type": prediction or "epsilon"}
     if identity.zero_terminal_snr:
         scheduler["rescale_betas_zero_snr"] = True
     return replace(

@@ -19,9 +19,10 @@ class ModelFile:
     ``path``: the file, or the folder of a model in diffusers layout.
     ``family``: "sd1", "sd2", "sdxl", "sdxl-refiner" ... or "unknown".
     ``layout``: "original" or "diffusers", that is, whose tensor names are used.
-    ``prediction_type``: "epsilon" or "v_prediction", what the U-Net was taught to predict; "" for what has no U-Net.
-    ``configs``: of "unet", "vae", "text_encoder" and "scheduler", as far as the file has them, in diffusers' terms; of
-    "embedding" and "hypernetwork" what ``library/embeddings.py`` and ``library/hypernetworks.py`` say.
+    ``prediction_type``: "epsilon" or "v_prediction", what the U-Net was taught to predict; "" for what has no U-Net, and where
+    the file does not tell (Stable Diffusion 2): then it is measured when the checkpoint is loaded.
+    ``configs``: of "unet", "vae", "text_encoder", "text_encoder_2" and "scheduler", as far as the file has them, in diffusers'
+    terms; of "embedding" and "hypernetwork" what ``library/embeddings.py`` and ``library/hypernetworks.py`` say.
     ``size``, ``mtime_ns``: bytes and time of change; together with the path they tell whether the file is still the same.
     ``native_size``: the side in pixels that the U-Net was trained at; 0 for what has no U-Net.
     ``suggested``: generation parameters that suit the model, by their names in ``GenerationRequest``.

@@ -7,6 +7,9 @@ The same three networks go by two sets of tensor names. In memory they are diffu
     model.diffusion_model.                       the U-Net, which predicts the noise
     first_stage_model.                           the autoencoder (VAE), pictures <-> latents
     cond_stage_model.transformer.text_model.     the CLIP text encoder
+    cond_stage_model.model.                      Stable Diffusion 2: OpenCLIP's (``open_clip_layout.py``)
+    conditioner.embedders.0.transformer.text_model. and conditioner.embedders.1.model.         SDXL: one of each
+    conditioner.embedders.0.model.               SDXL's refiner: OpenCLIP's alone
 
 **The U-Net** in the original is two flat lists with a middle, where diffusers nests layers in resolution levels:
 
@@ -28,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from webui.errors import IncompatibleModel
+from webui.library.open_clip_layout import open_clip_name, pieces
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -37,7 +41,15 @@ TEXT_ENCODER_PREFIX = "cond_stage_model.transformer.text_model."
 PREFIXES: Mapping[str, tuple[str, ...]] = {
     "unet": (UNET_PREFIX, "diffusion_model.", ""),
     "vae": (VAE_PREFIX, "vae.", ""),
-    "text_encoder": (TEXT_ENCODER_PREFIX, "cond_stage_model.transformer.", "text_model.", ""),
+    "text_encoder": (
+        TEXT_ENCODER_PREFIX,
+        "cond_stage_model.transformer.",
+        "conditioner.embedders.0.transformer.text_model.",
+        "cond_stage_model.model.",
+        "text_model.",
+        "",
+    ),
+    "text_encoder_2": ("conditioner.embedders.1.model.", "conditioner.embedders.0.model.", "text_model.", ""),
 }
 
 # inside a residual layer: diffusers -> original
@@ -128,11 +140,11 @@ def vae_modules(keys: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def original_names(component: str, keys: Collection[str]) -> dict[str, str]:
-    """The original name of each diffusers tensor name of ``component`` ("unet", "vae" or "text_encoder"), no prefix before it.
+    """The original name of each diffusers tensor name of ``component`` ("unet", "vae", "text_encoder" ...), no prefix before it.
 
     A tensor that has no place in the original layout raises ``IncompatibleModel``.
     """
-    if component == "text_encoder":  # transformers wrapped the network in "text_model." until 5.6
+    if component.startswith("text_encoder"):  # transformers wrapped the network in "text_model." until 5.6
         return {key: key.removeprefix("text_model.") for key in keys}
     modules = dict(unet_modules(keys) if component == "unet" else vae_modules(keys))
     return _renamed(keys, modules, {"unet": "U-Net", "vae": "VAE"}[component])
@@ -142,12 +154,14 @@ def names_in_file(component: str, parameters: Collection[str], present: Collecti
     """Where each parameter of a network (diffusers names) is to be found among the names ``present`` in a file.
 
     The file may hold original or diffusers names, with any of the prefixes seen in published files; the pair under which
-    most parameters are found is taken. What is not there is left out.
+    most parameters are found is taken. What is not there is left out. A name may be that of a piece (``open_clip_layout.py``).
     """
     layouts = [{key: key for key in parameters}, original_names(component, parameters)]
     if component == "vae":  # diffusers before 0.15 named the attention's layers otherwise
         layouts.append({key: _old_attention_name(key) for key in parameters})
-    available = set(present)
+    if component.startswith("text_encoder"):
+        layouts.append({key: name for key in parameters if (name := open_clip_name(key.removeprefix("text_model.")))})
+    available = {*present, *pieces(present)}
     best: dict[str, str] = {}
     for layout in layouts:
         for prefix in PREFIXES[component]:

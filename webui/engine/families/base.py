@@ -15,26 +15,36 @@ from webui.engine.conditioning import Conditioning, ConditioningCache, Reading
 from webui.engine.device import Compute
 from webui.library.model_file import ModelFile
 
+LATENT_SCALES = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl-refiner": 0.13025}
+
 
 @dataclass
 class Checkpoint:
     """The networks of one checkpoint file, ready to draw.
 
-    ``text_encoders`` by the names that diffusers gives them: "text_encoder", "text_encoder_2".
+    ``text_encoders`` by the names that diffusers gives them: "text_encoder", "text_encoder_2". ``vae`` is None where the file
+    brings none. ``prediction_type`` is "epsilon" or "v_prediction", what the file says or what was measured.
     """
 
     file: ModelFile
     family: Family
     text_encoders: Mapping[str, torch.nn.Module]
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: AutoencoderKL | None
     preview_factors: Tensor
+    prediction_type: str
     prompts: ConditioningCache = field(default_factory=ConditioningCache)
+
+    @property
+    def latent_scale(self) -> float:
+        """What the network's latents are the VAE's times."""
+        stated = self.file.configs.get("vae", {}).get("scaling_factor")
+        return float(stated or LATENT_SCALES[self.file.family])
 
     @property
     def scheduler_config(self) -> Mapping[str, Any]:
         """Betas and prediction type, as diffusers' schedulers take them."""
-        return {**self.file.configs["scheduler"], "prediction_type": self.file.prediction_type}
+        return {**self.file.configs["scheduler"], "prediction_type": self.prediction_type}
 
 
 class Family(Protocol):

@@ -1,45 +1,31 @@
-"""Stable Diffusion 1.x: CLIP ViT-L/14's text transformer, a U-Net of 860 M parameters, an f = 8 autoencoder.
+"""Stable Diffusion 1.x and 2.x: one text encoder, a U-Net of 860 M parameters, an f = 8 autoencoder.
 
-Sizes come from the file's component configs, so smaller models of the same architecture are of this family too.
+Sizes come from the file's component configs, so smaller models of the same architecture are of these families too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from webui.domain.request import GenerationRequest
 from webui.engine.conditioning import Conditioning, Reading
 from webui.engine.device import Compute
 from webui.engine.families.base import Checkpoint
-from webui.engine.latents import fit_preview, sd1_preview
-from webui.engine.weights import assemble, open_tensors
+from webui.engine.families.networks import load_checkpoint, padded_with_zeros
 from webui.errors import InvalidRequest
-from webui.library.formats import component_files
 from webui.library.model_file import ModelFile
-from webui.library.original_layout import names_in_file
-
-SD1_LATENT_SCALE = 0.18215
 
 
 class StableDiffusion1:
-    """The family of SD 1.x checkpoints, single files in the original key layout and diffusers folders."""
+    """CLIP ViT-L/14's text transformer, whose last layer is read unless clip skip says another."""
 
     def load(self, file: ModelFile, compute: Compute) -> Generator[int, None, Checkpoint]:
-        text_encoder = yield from _component(file, "text_encoder", _build_text_encoder, compute, compute.network)
-        unet = yield from _component(file, "unet", UNet2DConditionModel.from_config, compute, compute.network)
-        vae = yield from _component(file, "vae", AutoencoderKL.from_config, compute, compute.vae)
-        # the only buffer that no file holds; it was built on the meta device
-        positions = torch.arange(file.configs["text_encoder"]["max_position_embeddings"], device=compute.device)
-        text_encoder.embeddings.position_ids = positions[None]
-        is_standard = abs(vae.config.scaling_factor - SD1_LATENT_SCALE) < 1e-6
-        factors = sd1_preview() if is_standard else fit_preview(vae)
-        return Checkpoint(file, self, {"text_encoder": text_encoder}, unet, vae, factors)
+        return (yield from load_checkpoint(file, self, compute))
 
     def read(self, checkpoint: Checkpoint, component: str, ids: Tensor, clip_skip: int) -> Reading:
         """States of the chosen layer through the final layer norm, as A1111 does for every clip skip."""
@@ -62,34 +48,33 @@ class StableDiffusion1:
         return told
 
 
-def load_vae(file: ModelFile, compute: Compute) -> Generator[int, None, AutoencoderKL]:
-    """A VAE file, or the VAE in a diffusers folder, on its own."""
-    return (yield from _component(file, "vae", AutoencoderKL.from_config, compute, compute.vae))
+class StableDiffusion2(StableDiffusion1):
+    """OpenCLIP ViT-H/14's text transformer, of which the last layer but one is read.
+
+    The last layer is in the files, but it is not loaded: nothing reads it. Clip skip is not heeded, as in A1111.
+    """
+
+    def load(self, file: ModelFile, compute: Compute) -> Generator[int, None, Checkpoint]:
+        checkpoint = yield from load_checkpoint(file, self, compute)
+        if checkpoint.prediction_type:
+            return checkpoint
+        return replace(checkpoint, prediction_type="v_prediction" if predicts_v(checkpoint.unet) else "epsilon")
+
+    def read(self, checkpoint: Checkpoint, component: str, ids: Tensor, clip_skip: int) -> Reading:
+        """States of the last layer that was loaded, through the final layer norm."""
+        encoder: Any = checkpoint.text_encoders[component]
+        return Reading(encoder(padded_with_zeros(ids)).last_hidden_state)
 
 
-def _build_text_encoder(config: dict[str, Any]) -> CLIPTextModel:
-    return CLIPTextModel(CLIPTextConfig(**config))
+def predicts_v(unet: torch.nn.Module) -> bool:
+    """Whether a U-Net answers as one that predicts v: A1111's test, as the published files of SD 2 do not say.
 
-
-def _component(
-    file: ModelFile,
-    component: str,
-    build: Callable[[dict[str, Any]], Any],
-    compute: Compute,
-    dtype: torch.dtype,
-) -> Generator[int, None, Any]:
-    config = dict(file.configs[component])
-    with torch.device("meta"):
-        module = build(config)
-    with open_tensors(component_files(file, component)) as tensors:
-        return (
-            yield from assemble(
-                module,
-                names_in_file(component, module.state_dict(), tensors.keys()),
-                tensors,
-                device=compute.device,
-                dtype=dtype,
-                label=f"{file.path.name} ({component})",
-                channels_last=component == "unet",
-            )
-        )
+    At the last timestep x is all noise, which a network that predicts it gives back. v there is minus the picture.
+    """
+    some: Any = unet
+    weight = next(unet.parameters())
+    x = torch.full((1, some.config.in_channels, 8, 8), 0.5, device=weight.device, dtype=weight.dtype)
+    text = torch.full((1, 2, some.config.cross_attention_dim), 0.5, device=weight.device, dtype=weight.dtype)
+    with torch.inference_mode():
+        said = some(x, 999, encoder_hidden_states=text, return_dict=False)[0]
+    return bool((said.float() - x.float()).mean() < -1)
