@@ -95,11 +95,12 @@ def application(runtime: Runtime) -> FastAPI:
     import gradio
     from fastapi import FastAPI
 
+    from webui import metrics
     from webui.gate import pages
     from webui.tabs import page
 
     served = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
-    served.router.routes.extend(pages.routes(runtime.accounts))
+    served.router.routes.extend([*pages.routes(runtime.accounts), metrics.route(runtime)])
     gradio.mount_gradio_app(served, page.build(runtime), path="/", **page.mount_options(runtime))
     return served
 

@@ -58,6 +58,7 @@ class JobQueue:
         self._line = Line(clock)
         self._records: dict[str, Record] = {}
         self._finished: deque[str] = deque()
+        self._tally: Counter[str] = Counter()
         self._broken = ""
         self._closed = False
         self._instance = Instance(database_path.parent / "instances")
@@ -103,6 +104,11 @@ class JobQueue:
     def stop_waiting(self, owner: str | None = None) -> int:
         """Stop all waiting jobs of the owner (None: of all). How many there were."""
         return self._finish_waiting(lambda record: owner is None or record.owner == owner, "stopped")
+
+    def tally(self) -> Counter[str]:
+        """How many jobs ended since the start, by state, and how many "pictures" were saved."""
+        with self._lock:
+            return self._tally.copy()
 
     def snapshot(self, job_id: str) -> JobSnapshot:
         record = self._record(job_id)
@@ -156,6 +162,7 @@ class JobQueue:
         with self._lock:
             if isinstance(event, Saved):
                 record.pictures[event.index] = event
+                self._tally["pictures"] += 1
             if record.progress is not None:
                 record.progress.follow(event, self._clock())
             is_news = not isinstance(event, Notice) or record.add_notice(event.text)
@@ -248,6 +255,7 @@ class JobQueue:
 
     def _end(self, record: Record, state: State, error: str, finished: float) -> None:
         record.end(state, error, finished)
+        self._tally[state] += 1
         self._finished.append(record.id)
         # what could not be written yet can be told from memory only
         while len(self._finished) > _FINISHED_KEPT and not self._store.has_unwritten:
