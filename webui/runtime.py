@@ -90,7 +90,9 @@ class Runtime:
         self.settings = settings
         self.accounts = accounts_of(settings)
         database = settings.var_dir / "lucid.sqlite3"
-        self.library = Library(model_folders(settings), settings.var_dir / "hashes.sqlite3")
+        folders = model_folders(settings)
+        own = [paths[0] for paths in folders.values()]  # not everybody has an upscaler
+        self.library = Library(folders, settings.var_dir / "hashes.sqlite3", optional=own)
         self.outputs = Outputs(
             settings.outputs_dir,
             settings.picture_format,

@@ -175,10 +175,10 @@ class Cards:
         self._library.read_file(found.path)
         return self.card(card_id)
 
-    def problems(self) -> list[str]:
-        """A sentence for each folder that cannot be looked at and each file that cannot be used."""
+    def problems(self, of_folders: bool = True) -> list[str]:
+        """A sentence for each file that cannot be used and, with its path, for each place that cannot be looked at."""
         refused = (file.problem for kind in KINDS for file in self._library.files(kind) if file.problem)
-        return [*self._library.problems, *refused]
+        return [*(self._library.problems if of_folders else ()), *refused]
 
     def _in_order(self, kind: str, sort: str, version: int) -> tuple[Card, ...]:
         if kind not in KINDS:

@@ -56,10 +56,11 @@ class Library:
     background, :meth:`files` tells of those that were, and :meth:`find` has the one that is asked for read next.
 
     ``folders``: kind of model -> folders to look in, with the folders below them. What a file is decides its kind, the
-    folder only where the file does not tell; a VAE beside checkpoints is found as a VAE.
+    folder only where the file does not tell; a VAE beside checkpoints is found as a VAE. ``optional`` ones may be missing.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[Path]], hash_db: Path) -> None:
+    def __init__(self, folders: Mapping[str, Sequence[Path]], hash_db: Path, optional: Collection[Path] = ()) -> None:
+        self._optional = frozenset(optional)
         self._folders = {kind: tuple(paths) for kind, paths in folders.items()}
         self._hashes = HashCache(hash_db)
         self._tensor_hashes = HashCache(hash_db, without_header=True)
@@ -87,7 +88,7 @@ class Library:
         with self._scanning:
             if self._survey is not None:
                 self._survey.stop()  # what it has read is known by now
-            seen = scan(self._folders)
+            seen = scan(self._folders, self._optional)
 
             def publish(described: Mapping[Found, ModelFile]) -> None:
                 self._index = _indexed(described, tuple(seen.problems))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,14 +50,14 @@ class Scan:
     problems: list[str] = field(default_factory=list)
 
 
-def scan(folders: Mapping[str, Sequence[Path]]) -> Scan:
-    """Look through every folder of every kind and the folders below, each real folder once.
+def scan(folders: Mapping[str, Sequence[Path]], optional: Collection[Path] = ()) -> Scan:
+    """Look through every folder of every kind and the folders below, each real folder once. ``optional`` ones may be missing.
 
     Links are followed only to what lies in one of ``folders``: a link planted in a model folder must not make other files
     of the machine readable. Hidden files and unfinished downloads are passed over.
     """
     roots = {root: os.path.realpath(root) for kind_folders in folders.values() for root in kind_folders}
-    walker = _Walker(tuple(roots.values()))
+    walker = _Walker(tuple(roots.values()), optional)
     for kind, kind_folders in folders.items():
         for root in kind_folders:
             walker.walk(kind, root, roots[root])
@@ -65,16 +65,18 @@ def scan(folders: Mapping[str, Sequence[Path]]) -> Scan:
 
 
 class _Walker:
-    def __init__(self, real_roots: tuple[str, ...]) -> None:
+    def __init__(self, real_roots: tuple[str, ...], optional: Collection[Path]) -> None:
         self.scan = Scan()
+        self._optional = optional
         self._real_roots = real_roots
         self._seen: set[str] = set()
 
     def walk(self, kind: str, root: Path, real_root: str) -> None:
         if not root.is_dir():
-            self.scan.problems.append(
-                f"The {kind} folder {root} does not exist; create it or take it out of the settings."
-            )
+            if root not in self._optional:
+                self.scan.problems.append(
+                    f"The {kind} folder {root} does not exist; create it or take it out of the settings."
+                )
             return
         waiting = [(str(root), real_root)]
         while waiting:

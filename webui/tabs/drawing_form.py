@@ -88,7 +88,7 @@ def build(runtime: Runtime, models: ModelBar, tab: Tab, sections: Sections | Non
 
     connect.generate(runtime, tab, form, actions, results, sections.sent)
     connect.paste(runtime, tab, form, followed, actions, notes)
-    connect.choices(runtime, form, followed, size_tools)
+    connect.choices(runtime, models, form, followed, size_tools)
     connect.kept(runtime, tab, models, form, followed)
     return DrawingForm(tab, form, actions, notes, results)
 

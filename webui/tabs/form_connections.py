@@ -88,7 +88,7 @@ def paste(runtime: Runtime, tab: Tab, form: Form, followed: gr.Textbox, actions:
     notes.example(fn=None, js="() => lucid.chosenExample", outputs=form.widgets["prompt"], queue=False)
 
 
-def choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_tools: gr.HTML) -> None:
+def choices(runtime: Runtime, models: ModelBar, form: Form, followed: gr.Textbox, size_tools: gr.HTML) -> None:
     """What one choice means for others: sampler -> schedules, checkpoint -> its suggested values, ratio -> size."""
     checkpoint = form.widgets["checkpoint"]
     following = {name: form.widgets[name] for name in FOLLOWING}
@@ -107,12 +107,13 @@ def choices(runtime: Runtime, form: Form, followed: gr.Textbox, size_tools: gr.H
     connect_sampler(form)
     sides = {form.widgets["width"], form.widgets["height"]}
     size_tools.ratio(take_ratio, inputs={checkpoint}, outputs=sides, **QUIET)
-    checkpoint.input(  # type: ignore[attr-defined]
-        follow,
-        inputs={checkpoint, followed, *following.values()},
-        outputs={followed, *following.values()},
-        **QUIET,
-    )
+    for chosen in (checkpoint.input, models.chosen.then):  # in the dropdown; by a card
+        chosen(
+            follow,
+            inputs={checkpoint, followed, *following.values()},
+            outputs={followed, *following.values()},
+            **QUIET,
+        )
 
 
 def kept(runtime: Runtime, tab: Tab, models: ModelBar, form: Form, followed: gr.Textbox) -> None:

@@ -17,10 +17,14 @@ from webui.tabs.components import QUIET, choice_field, offer
 
 @dataclass(frozen=True)
 class ModelBar:
-    """Built once by the page; the tabs read the two dropdowns with their own form."""
+    """Built once by the page; the tabs read the two dropdowns with their own form.
+
+    ``chosen``: a card has chosen the checkpoint; what a tab does then follows by ``chosen.then(...)``.
+    """
 
     checkpoint: gr.Dropdown
     vae: gr.Dropdown
+    chosen: Any = None
 
 
 def build(runtime: Runtime) -> ModelBar:

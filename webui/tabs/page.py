@@ -12,15 +12,18 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from webui.runtime import Runtime
-from webui.tabs import history, models, png_info, txt2img
+from webui.tabs import cards, history, models, png_info, txt2img
 from webui.tabs.components import asset, widget_html
 from webui.tabs.pictures import OnlyOwnFiles, routes
 
 TABS = (txt2img, png_info, history)
 TITLE = "Lucid"
 
-_SCRIPTS = ("shell.js", "form.js", "sampling.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js")
-_STYLES = ("page.css", "sampling.css", "results.css")
+_SCRIPTS = (
+    *("shell.js", "form.js", "sampling.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js"),
+    *("card_details.js", "cards.js"),
+)
+_STYLES = ("page.css", "sampling.css", "results.css", "cards.css")
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it
@@ -37,6 +40,7 @@ def build(runtime: Runtime) -> gr.Blocks:
                 bar = models.build(runtime)
             widget_html(asset("account.html"), "account", "lucid.account(element)")
             widget_html(asset("theme.html"), "theme", "lucid.theme(element)")
+        bar = cards.build(runtime, bar)
         with gr.Tabs(elem_id="tabs"):
             for tab in TABS:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab-{tab.NAME}"):
@@ -62,7 +66,7 @@ def mount_options(runtime: Runtime) -> dict[str, Any]:
         "allowed_paths": [],
         "show_error": False,
         "max_file_size": "64mb",
-        "app_kwargs": {"routes": routes(runtime), "middleware": [Middleware(OnlyOwnFiles)]},
+        "app_kwargs": {"routes": [*routes(runtime), *cards.routes(runtime)], "middleware": [Middleware(OnlyOwnFiles)]},
     }
 
 
