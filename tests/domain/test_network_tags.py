@@ -29,7 +29,7 @@ def test_what_is_no_tag_stays(text):
         ("<unknown:x:1>", "<lora:…>"),
         ("<Lora:x:1>", "Did you mean <lora:…>?"),
         ("<wildcard:x>", "__name__"),
-        ("<embed:x>", "write its name as a word"),
+        ("<embed:x:1>", "or the name alone"),
         ("<lora: >", "names no file"),
         ("<lora:te=1>", "names no file"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webui.domain.located import MOST_REMARKS
-from webui.domain.prompt_plan import Part, PromptPlan, Stage, plan_prompt
+from webui.domain.prompt_plan import MOST_PARTS, Part, PromptPlan, Stage, plan_prompt
 
 AND = [  # as A1111 1.10 reads them
     ("a AND b", [("a", 1), (" b", 1)]),
@@ -157,3 +157,19 @@ def test_what_is_written_is_read(prompt):
     text, expected = prompt
     (part,) = plan_prompt(text, 10, is_negative=True).parts
     assert [part.text_at(step) for step in range(1, 11)] == expected
+
+
+@pytest.mark.parametrize("is_negative", [False, True])
+def test_an_embedding_in_a_tag_is_its_name(is_negative):
+    plan = plan_prompt("a <embed:Easy Negative>cat# <embed:x>", 20, is_negative=is_negative)
+    assert [stage.text.split() for stage in plan.parts[0].stages] == [["a", "Easy", "Negative", "cat"]]
+    assert (plan.networks, plan.remarks) == ((), ())
+
+
+def test_parts_beyond_a_bound_are_words():
+    plan = plan_prompt(" AND ".join(["cat"] * (MOST_PARTS + 5)), 20)
+    assert len(plan.parts) == MOST_PARTS
+    assert plan.parts[-1].stages[0].text.split() == ["cat", *["AND", "cat"] * 5]
+    (remark,) = plan.remarks
+    assert "read as words" in remark.message
+    assert remark.start == 8 * (MOST_PARTS - 1) + 4

@@ -7,7 +7,8 @@
     <lora:name:te=0.8:unet=0.5:dyn=4>    the same by name
     <hypernet:name:0.7>              a hypernetwork
 
-``lyco`` means ``lora``. A1111's reading: every tag is cut out whether or not its kind is known, and wherever it stands, so a
+``lyco`` means ``lora``. ``<embed:name>``, SwarmUI's way to name an embedding, is the name alone, also in a negative prompt.
+A1111's reading: every tag is cut out whether or not its kind is known, and wherever it stands, so a
 network cannot be scheduled.
 """
 
@@ -23,9 +24,10 @@ from webui.domain.located import Located, Remark
 
 KINDS = {"lora": "lora", "lyco": "lora", "hypernet": "hypernet"}
 _OPENING = re.compile(r"<(\w+):")
+_EMBEDDING = re.compile(r"(?P<before><embed(?:ding)?:)(?P<name>[^<>:]+)(?P<behind>>)")
 _INSTEAD = {
-    "embed": "An embedding needs no tag: write its name as a word.",
-    "embedding": "An embedding needs no tag: write its name as a word.",
+    "embed": "Write <embed:name>, or the name alone.",
+    "embedding": "Write <embed:name>, or the name alone.",
     "wildcard": "Write a wildcard between double underscores: __name__.",
 }
 _LONGEST_QUOTE = 60
@@ -59,6 +61,12 @@ def find_tags(text: str) -> Iterator[tuple[int, int]]:
             place = end + 1
         else:
             place = found.end()  # "<lora:>" is text
+
+
+def bare_embeddings(prompt: Located) -> Located:
+    """The prompt with the names of embeddings as words, where they stood in tags."""
+    named = [tag for tag in _EMBEDDING.finditer(prompt.text) if tag["name"].strip()]
+    return prompt.without([tag.span(side) for tag in named for side in ("before", "behind")], " ")
 
 
 def cut_networks(prompt: Located) -> tuple[Located, tuple[NetworkTag, ...], tuple[Remark, ...]]:

@@ -19,7 +19,7 @@ from itertools import islice
 
 from webui.domain.comments import LEFT, comments
 from webui.domain.located import MOST_REMARKS, Located, Remark
-from webui.domain.network_tags import NetworkTag, cut_networks
+from webui.domain.network_tags import NetworkTag, bare_embeddings, cut_networks
 from webui.domain.prompt_remarks import (
     AND,
     and_remarks,
@@ -34,8 +34,12 @@ from webui.domain.prompt_schedule import Stage, Timeline, read_schedule
 
 __all__ = ["NetworkTag", "Part", "PromptPlan", "Remark", "Stage", "plan_prompt"]
 
+MOST_PARTS = 32  # each is a call of the network per step
+
 _WEIGHT = re.compile(r"\s*([-+]?(?:[0-9]+\.?|[0-9]*\.[0-9]+))\s*")
 _LONGEST_WEIGHT = 40
+
+TOO_MANY_PARTS = f"A prompt may have {MOST_PARTS} parts: this AND, and those behind it, are read as words."
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def plan_prompt(
     >>> plan_prompt("a [red:blue:0.5] fox", 20).parts
     (Part(weight=1.0, stages=(Stage(end_step=10, text='a red fox'), Stage(end_step=20, text='a blue fox'))),)
     """
-    prompt = Located.whole(text).without(comments(text), LEFT)
+    prompt = bare_embeddings(Located.whole(text).without(comments(text), LEFT))
     timeline = Timeline(max(1, steps), first_steps, old_timelines)
     remarks: list[Remark] = []
     networks: tuple[NetworkTag, ...] = ()
@@ -87,8 +91,9 @@ def plan_prompt(
     else:
         prompt, networks, odd = cut_networks(prompt)
         remarks += odd
-        ands, pieces = split_at_and(prompt)
+        ands, pieces, surplus = split_at_and(prompt)
         remarks += islice(and_remarks(prompt, ands, pieces), MOST_REMARKS)
+        remarks += [prompt.remark(*surplus, TOO_MANY_PARTS)] if surplus else []
 
     parts: list[Part] = []
     schedules: list[tuple[int, int]] = []
@@ -107,12 +112,18 @@ def plan_prompt(
     return PromptPlan(tuple(parts), networks, tuple(remarks[:MOST_REMARKS]))
 
 
-def split_at_and(prompt: Located) -> tuple[list[tuple[int, int]], list[Located]]:
-    """Where the ANDs are and the texts between them, brackets or no brackets."""
-    ands = [found.span() for found in AND.finditer(prompt.text)]
+def split_at_and(prompt: Located) -> tuple[list[tuple[int, int]], list[Located], tuple[int, int] | None]:
+    """Where the ANDs are and the texts between them, brackets or no brackets; and the first one that is read as a word.
+
+    There may be ``MOST_PARTS`` texts: a prompt of thousands would keep the network busy for a day.
+    """
+    found = AND.finditer(prompt.text)
+    ands = [each.span() for each in islice(found, MOST_PARTS - 1)]
+    surplus = next(found, None)
     starts = [0, *(end for _, end in ands)]
     ends = [*(start for start, _ in ands), len(prompt.text)]
-    return ands, [prompt.part(start, end) for start, end in zip(starts, ends, strict=True)]
+    pieces = [prompt.part(start, end) for start, end in zip(starts, ends, strict=True)]
+    return ands, pieces, surplus.span() if surplus else None
 
 
 def split_weight(part: Located) -> tuple[Located, float]:

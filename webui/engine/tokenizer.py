@@ -55,9 +55,14 @@ class ClipTokenizer:
 
     def tokens(self, text: str) -> list[Token]:
         """Like :meth:`encode`, each number with what it reads as, to show where words are cut."""
-        return [Token(id, self._reading(id)) for id in self.encode(text)]
+        return [Token(id, self.reading(id)) for id in self.encode(text)]
 
-    def _reading(self, id: int) -> str:
+    def ends_word(self, id: int) -> bool:
+        """Whether the token is the last one of its word: what comes behind it was parted from it."""
+        return str(self._backend.id_to_token(id)).endswith(_WORD_END)
+
+    def reading(self, id: int) -> str:
+        """What a token reads as."""
         symbols = self._backend.id_to_token(id)
         if symbols in (_START, _END):
             return str(symbols)

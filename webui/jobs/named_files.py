@@ -53,7 +53,7 @@ def find_named(library: Library, request: GenerationRequest, tokenizer: ClipToke
             remarks.append(f"{error} <{tag.kind}:{tag.name}> is left out.")
         else:
             found[tag.kind].append((tag, file))
-    texts = [*_texts(plan), *_texts(negative)]
+    texts = [*texts_of(plan), *texts_of(negative)]
     library.read_named(_letters(" ".join(texts)))
     embeddings = _embeddings(library, texts, read_hashes(request.ti_hashes), tokenizer, remarks)
     return NamedFiles(tuple(found["lora"]), tuple(found["hypernet"]), embeddings, tuple(dict.fromkeys(remarks)))
@@ -64,8 +64,8 @@ def longest_text(library: Library, prompt: str, tokenizer: ClipTokenizer) -> Tok
 
     Tags and comments take none, embeddings as many as they have vectors. As A1111 counts.
     """
-    texts = [*_texts(plan_prompt(prompt, STEPS_COUNTED))]
-    words = EmbeddingWords(_candidates(library, texts), tokenizer)
+    texts = [*texts_of(plan_prompt(prompt, STEPS_COUNTED))]
+    words = EmbeddingWords(embedding_candidates(library, texts), tokenizer)
     return max((count_tokens(text, tokenizer, words) for text in texts), key=lambda count: count.tokens)
 
 
@@ -99,7 +99,7 @@ def _same_content(library: Library, kind: str, name: str, hash_: str) -> ModelFi
     return next(iter(named_alike or same), None)
 
 
-def _texts(plan: PromptPlan) -> Iterator[str]:
+def texts_of(plan: PromptPlan) -> Iterator[str]:
     for part in plan.parts:
         yield from dict.fromkeys(stage.text for stage in part.stages)
 
@@ -108,7 +108,7 @@ def _embeddings(
     library: Library, texts: Sequence[str], hashes: Mapping[str, str], tokenizer: ClipTokenizer, remarks: list[str]
 ) -> tuple[ModelFile, ...]:
     text = " ".join(texts)
-    candidates = _candidates(library, texts)
+    candidates = embedding_candidates(library, texts)
     for name, hash_ in hashes.items():
         same = _same_content(library, "embedding", name, hash_)
         if same is not None and same.name.casefold() != name.casefold():
@@ -126,7 +126,7 @@ def _embeddings(
     return tuple(words.file(word) for word in named)
 
 
-def _candidates(library: Library, texts: Sequence[str]) -> list[ModelFile]:
+def embedding_candidates(library: Library, texts: Sequence[str]) -> list[ModelFile]:
     letters = _letters(" ".join(texts))
     return [file for file in library.files("embedding") if not file.problem and _may_be_in(file, letters)]
 

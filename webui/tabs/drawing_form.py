@@ -15,7 +15,6 @@ see ``lucid.sources`` in ``assets/shell.js``, and ``sent`` here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +22,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from webui.domain.prompt_plan import plan_prompt
 from webui.domain.request import PARAMETERS
 from webui.runtime import Runtime
 from webui.tabs import form_connections as connect
 from webui.tabs.components import Form, Tab, asset, choice_field, flag_field, number_field, widget_html
 from webui.tabs.models import ModelBar, default_checkpoint, suggestions
-from webui.tabs.prompt_tools import style_field
+from webui.tabs.prompt_tools import prompt_notes, style_row
 from webui.tabs.sampling import option_fields, sampling_fields
 from webui.tabs.streaming import results_panel
 
@@ -96,8 +94,8 @@ def build(runtime: Runtime, models: ModelBar, tab: Tab, sections: Sections | Non
 def _prompts(runtime: Runtime, tab: Tab) -> tuple[dict[str, Component], gr.HTML]:
     """Both prompts and what is said below them. Tools for prompts find them as ``.prompt`` and by ``tab.id("prompt")``."""
     fields: dict[str, Component] = {name: _prompt(name, tab) for name in ("prompt", "negative_prompt")}
-    fields["styles"] = style_field(runtime, tab)
-    return fields, _prompt_notes(runtime, tab)
+    styles = style_row(runtime, tab, fields)
+    return {**fields, "styles": styles}, prompt_notes(runtime, tab, EXAMPLES)
 
 
 def _prompt(name: str, tab: Tab) -> gr.Textbox:
@@ -111,27 +109,6 @@ def _prompt(name: str, tab: Tab) -> gr.Textbox:
         elem_classes="prompt",
         html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
     )
-
-
-def _prompt_notes(runtime: Runtime, tab: Tab) -> gr.HTML:
-    """Token counts and remarks of both prompts, asked for while typing; examples while there is no prompt."""
-
-    def read(prompts: dict[str, str]) -> dict[str, Any]:
-        return {name: read_prompt(runtime, str(text), name == "negative_prompt") for name, text in prompts.items()}
-
-    return widget_html(
-        asset("notes.html"),
-        tab.id("notes"),
-        f"lucid.notes({tab.prefix!r}, {json.dumps(EXAMPLES)}, element, props, server, trigger, watch) // 'example'",
-        server_functions=[read],
-    )
-
-
-def read_prompt(runtime: Runtime, text: str, is_negative: bool = False) -> dict[str, Any]:
-    """How a prompt is read: ``tokens`` of ``limit`` (75 for each chunk begun), and remarks."""
-    count = runtime.count_tokens(text)
-    remarks = plan_prompt(text, steps=1, is_negative=is_negative).remarks
-    return {"tokens": count.tokens, "limit": count.limit, "remarks": [remark.message for remark in remarks]}
 
 
 def _actions(tab: Tab) -> gr.HTML:

@@ -21,6 +21,7 @@ TITLE = "Lucid"
 
 _SCRIPTS = (
     *("shell.js", "form.js", "sampling.js", "stage.js", "jobs.js", "results.js", "history.js", "png_info.js"),
+    *("prompt_notes.js", "prompt_styles.js", "prompt_complete.js"),
     *("card_details.js", "cards.js"),
 )
 _STYLES = ("page.css", "sampling.css", "results.css", "cards.css")
