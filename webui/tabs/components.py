@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.components import Component
 from starlette.requests import Request
 
+from webui.accounts.account import Account
 from webui.accounts.asker import account_of
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.runtime import LOCAL_OWNER
@@ -31,12 +32,17 @@ QUIET: Mapping[str, Any] = {
 }
 
 
-def owner_of(request: gr.Request | Request) -> str:
-    """Whose jobs the asker sees: the account's, or where there are no accounts those of everybody at this server."""
-    asked = request.request if isinstance(request, gr.Request) else request  # Gradio's is a wrapper
+def asker(request: gr.Request | Request) -> Account | None:
+    """The account that asks; None where there are no accounts."""
+    asked = request.request if isinstance(request, gr.Request) else request  # Gradio's, in some events, is a wrapper
     if asked is None:
         raise RuntimeError("nobody asks here: Gradio hands over no request")
-    account = account_of(asked.scope)
+    return account_of(asked.scope)
+
+
+def owner_of(request: gr.Request | Request) -> str:
+    """Whose jobs the asker sees: the account's, or where there are no accounts those of everybody at this server."""
+    account = asker(request)
     return LOCAL_OWNER if account is None else account.name
 
 
