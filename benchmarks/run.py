@@ -232,9 +232,9 @@ def samplers(checkpoint: Path, repeats: int) -> None:
     import torch
 
     from webui.domain.samplers import SAMPLERS
-    from webui.engine.generate import sampling_noise
     from webui.engine.noise import BatchNoise, PictureNoise
     from webui.engine.samplers import build
+    from webui.engine.sampling import sampling_noise
 
     models, selection = manager_and_selection(checkpoint)
     list(models.load(selection))

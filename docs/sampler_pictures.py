@@ -32,9 +32,9 @@ from webui.domain.request import GenerationRequest  # noqa: E402
 from webui.domain.samplers import SAMPLERS, Sampler  # noqa: E402
 from webui.domain.schedules import SCHEDULES  # noqa: E402
 from webui.engine.device import choose_compute, find_hardware  # noqa: E402
-from webui.engine.generate import Options, _sample  # noqa: E402
 from webui.engine.latents import decode, to_images  # noqa: E402
 from webui.engine.model_manager import Model, ModelManager, Selection  # noqa: E402
+from webui.engine.sampling import Options, sample  # noqa: E402
 from webui.library.index import Library  # noqa: E402
 from webui.tabs import schedule_plot  # noqa: E402
 
@@ -93,7 +93,7 @@ def draw_grid() -> None:
             y = top + row * (side + gap)
             pen.text((4, y + side / 2), sampler.name, "black", font, "lm")
             for column, steps in enumerate(GRID_STEPS[:1] if sampler.adaptive else GRID_STEPS):
-                latents, calls = sample(model, request_for(sampler, steps))
+                latents, calls = drawn(model, request_for(sampler, steps))
                 grid.paste(to_images(decode(model.vae, latents, tiled=False))[0], (left + column * (side + gap), y))
                 if sampler.adaptive:
                     words = f"chooses its own steps: {calls} calls"
@@ -122,9 +122,9 @@ def starter() -> Iterator[Model]:
             yield model
 
 
-def sample(model: Model, request: GenerationRequest) -> tuple[torch.Tensor, int]:
+def drawn(model: Model, request: GenerationRequest) -> tuple[torch.Tensor, int]:
     """The finished latent (1, 4, h/8, w/8) of a single picture, and how often the network was called."""
-    run, calls = _sample(request, 0, [request], model, Options(preview="off"), 1), 0
+    run, calls = sample(request, 0, [request], model, Options(preview="off"), 1), 0
     while True:
         try:
             next(run)
@@ -186,7 +186,7 @@ def measure_convergence(model: Model) -> dict[str, Curve]:
 
     def final(sampler: Sampler, steps: int) -> tuple[torch.Tensor, int]:
         schedule = "Karras" if sampler.accepts("Karras") else "Automatic"
-        return sample(model, replace(request_for(sampler, steps), schedule=schedule))
+        return drawn(model, replace(request_for(sampler, steps), schedule=schedule))
 
     heun, _ = final(next(row for row in SAMPLERS if row.name == "Heun"), REFERENCE_STEPS)
     curves: dict[str, Curve] = {}

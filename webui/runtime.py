@@ -9,6 +9,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -307,9 +308,7 @@ class Runtime:
             budget = int(settings.memory_budget_gb * 1e9)
             models = model_manager(Workplace(device, settings.dtype, settings.threads, budget))
             options = Options(settings.preview, settings.preview_every, settings.tile_vae_above)
-            draw = set_up(library, models, options)
-
-            draw = choosing(draw, wildcards)
+            draw = set_up(library, models, options, inputs)
 
             def run(assignment: Assignment) -> Any:
                 if isinstance(assignment.request, EnlargeRequest):
@@ -317,7 +316,8 @@ class Runtime:
                     yield from tasks.run(assignment, draw=enlarge, outputs=outputs, rescue=rescue)
                     return
                 yield from map(Notice, styles.missing(assignment.owner, assignment.request.styles))
-                yield from tasks.run(assignment, draw=draw, outputs=outputs, rescue=rescue, version=__version__)
+                chosen = choosing(partial(draw, owner=assignment.owner), wildcards)
+                yield from tasks.run(assignment, draw=chosen, outputs=outputs, rescue=rescue, version=__version__)
 
             return run
 

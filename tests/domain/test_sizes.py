@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from webui.domain.sizes import (
     RATIOS,
     Box,
+    Extension,
     HiresTarget,
     Placement,
     Size,
@@ -144,3 +145,26 @@ class TestOnlyMasked:
         region = masked_region(Box(left, top, right, bottom), padding, picture, drawn)
         assert 0 <= region.left <= left and right <= region.right <= picture.width
         assert 0 <= region.top <= top and bottom <= region.bottom <= picture.height
+
+
+class TestExtending:
+    def test_canvas(self):
+        assert Extension(64, 0, 8, 128).canvas(Size(512, 384)) == (576, 520)
+
+    @pytest.mark.parametrize(
+        ("extension", "kept"),
+        [
+            (Extension(), (0, 0, 90, 60)),
+            (Extension(left=64), (72, 0, 154, 60)),
+            (Extension(right=64), (0, 0, 82, 60)),
+            (Extension(64, 64, 32, 32), (72, 40, 146, 84)),
+        ],
+    )
+    def test_only_the_sides_that_grow_are_drawn_over(self, extension, kept):
+        assert extension.kept(Size(90, 60), overlap=8) == kept
+
+    @given(SIZES, st.builds(Extension, LENGTHS, LENGTHS, LENGTHS, LENGTHS), st.integers(0, 512))
+    def test_something_of_the_picture_stays(self, picture, extension, overlap):
+        kept, canvas = extension.kept(picture, overlap), extension.canvas(picture)
+        assert 0 <= kept.left < kept.right <= canvas.width
+        assert 0 <= kept.top < kept.bottom <= canvas.height

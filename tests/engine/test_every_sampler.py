@@ -30,9 +30,9 @@ from safetensors.torch import load_file
 
 from webui.domain import schedules
 from webui.domain.samplers import SAMPLERS, Sampler
-from webui.engine.generate import sampling_noise
 from webui.engine.noise import BatchNoise, PictureNoise
 from webui.engine.samplers import build
+from webui.engine.sampling import sampling_noise
 from webui.engine.schedulers.base import Scheduler
 from webui.errors import InvalidRequest
 

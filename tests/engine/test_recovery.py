@@ -74,7 +74,7 @@ def test_a_decoding_that_does_not_fit_is_done_in_tiles(sharing, tiny_library):
     with shortage(sharing, tiny_library, "vae", lambda latents: latents.shape[-1] > 8):
         pictures, notices = draw(sharing, request, tiny_library)
     assert len(pictures[0]) == 160 * 96 * 3
-    assert notices[-1] == "Out of memory: decoded in tiles."
+    assert notices[-1] == "Out of memory: decoded in strips."
 
 
 def test_large_pictures_are_decoded_in_tiles_from_the_start(sharing, tiny_library):

@@ -14,10 +14,11 @@ from webui.domain.request import GenerationRequest
 from webui.domain.samplers import SAMPLERS, find_sampler
 from webui.engine.device import Compute
 from webui.engine.drawn import Drawn
-from webui.engine.generate import Options, first_latents, generate_batch, sampling_noise
+from webui.engine.generate import Options, generate_batch
 from webui.engine.model_manager import ModelManager, Selection
 from webui.engine.noise import BatchNoise, PictureNoise
 from webui.engine.samplers import build
+from webui.engine.sampling import first_latents, sampling_noise
 
 REQUEST = GenerationRequest(
     prompt="a cat", width=64, height=64, steps=3, seed=7, sampler="Euler a", schedule="Automatic"

@@ -142,6 +142,32 @@ def old_first_pass_size(target: Size) -> Size:
     return Size(math.ceil(scale * target.width / 64) * 64, math.ceil(scale * target.height / 64) * 64)
 
 
+class Extension(NamedTuple):
+    """How many pixels a picture grows by on each side."""
+
+    left: int = 0
+    right: int = 0
+    up: int = 0
+    down: int = 0
+
+    def canvas(self, picture: Size) -> Size:
+        """The size of the picture with what is added to it."""
+        return Size(picture.width + self.left + self.right, picture.height + self.up + self.down)
+
+    def kept(self, picture: Size, overlap: int) -> Box:
+        """Where on the canvas the picture stays as it is: within its place, but for ``overlap`` pixels at each side that grows.
+
+        Over these, old and new go over into each other. They are never more than a third of the picture.
+        """
+        across, down = min(overlap, picture.width // 3), min(overlap, picture.height // 3)
+        return Box(
+            self.left + (across if self.left else 0),
+            self.up + (down if self.up else 0),
+            self.left + picture.width - (across if self.right else 0),
+            self.up + picture.height - (down if self.down else 0),
+        )
+
+
 def masked_region(mask: Box, padding: int, picture: Size, drawn: Size) -> Box:
     """Inpainting "only masked": the part of ``picture`` to draw, when ``mask`` is the bounding box of what is masked.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from webui.engine.conditioning import Conditioning
 from webui.engine.guidance import Guide, Network, predict
+from webui.engine.kept_latents import AnyKept
 from webui.engine.schedulers.solver import Noise, Solver
 from webui.errors import NumericalFailure
 
@@ -38,12 +39,14 @@ def denoise(
     guidance: Guide,
     pictures_per_call: int | None = None,
     beside: Tensor | None = None,
+    kept: AnyKept | None = None,
 ) -> Iterator[Denoised]:
     """Subtract predicted noise from ``latents`` (n, c, h, w, float32, as noisy as the first level) step by step.
 
     A generator: who pulls it owns progress, preview and stopping. ``guidance`` is asked before each call of the network.
     ``noise`` is what samplers that add noise draw from; ``pictures_per_call`` bounds how many pictures share a call.
-    ``beside`` (n, k, h, w) is what a network for inpainting and the like sees behind the latents' channels, at every step. An
+    ``beside`` (n, k, h, w) is what a network for inpainting and the like sees behind the latents' channels, at every step.
+    ``kept`` is what inpainting puts in place of a part of each prediction. An
     ``adaptive`` scheduler wants a single picture, or the pictures of a batch would depend on one another. Raises
     ``NumericalFailure`` as soon as a prediction is not finite.
     """
@@ -68,6 +71,8 @@ def denoise(
             uncond = scheduler.predict_x0(torch.cat([each.uncond for each in said]), latents) if pair else None
             if not torch.isfinite(predicted).all():
                 raise NumericalFailure(f"The network's prediction at step {scheduler.call + 1} is not a number.")
+            if kept is not None:
+                predicted = kept.during(predicted, sigma)
             latents = scheduler.advance(predicted, uncond)
         yield Denoised(scheduler.call, steps, sigma, latents, predicted)
 

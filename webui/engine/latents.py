@@ -1,4 +1,4 @@
-"""Between latents and pictures: the VAE's decoder, in strips when large, and cheap previews without it.
+"""Between latents and pictures: the VAE's decoder and encoder, in strips when large, and cheap previews without it.
 
 A latent is 4 x H/8 x W/8; the network works on latents multiplied by the VAE's ``scaling_factor``, so that their standard
 deviation is about 1.
@@ -7,7 +7,9 @@ deviation is about 1.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
@@ -48,6 +50,34 @@ def decode(
         return torch.cat([vae.decode(one[None], return_dict=False)[0].float() for one in scaled])
 
 
+def encode(
+    vae: AutoencoderKL, pixels: Tensor, *, tiled: bool = False, wrap: tuple[bool, bool] = (False, False)
+) -> Tensor:
+    """Pixels (n, 3, h, w) in -1 ... 1 to latents (n, 4, h/8, w/8), float32; the inverse of :func:`decode`.
+
+    The encoder tells a mean and a variance for each number. We take the mean. A1111 draws from the two, by a stream that no
+    seed sets, so that its img2img never comes out quite the same twice; how little that is see docs/design-opinions.md.
+    """
+    given = pixels.to(device=vae.device, dtype=vae.dtype)
+    with torch.inference_mode():
+        moments = [Strips(wrap=wrap).encode(vae, one[None]) if tiled else _moments(vae, one[None]) for one in given]
+        means = torch.cat([each.chunk(2, dim=1)[0].float() for each in moments])
+    latents: Tensor = means.to(vae.device) * vae.config.scaling_factor
+    return latents
+
+
+def _moments(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
+    posterior = vae.encode(pixels).latent_dist
+    moments: Tensor = posterior.parameters
+    return moments
+
+
+def to_pixels(pictures: Image.Image) -> Tensor:
+    """An RGB picture as (1, 3, h, w) in -1 ... 1, float32."""
+    values = torch.from_numpy(np.asarray(pictures, np.float32) / 255)
+    return values.permute(2, 0, 1)[None] * 2 - 1
+
+
 def to_images(pixels: Tensor) -> list[Image.Image]:
     """Pixels (n, 3, h, w) in -1 ... 1 to pictures. Truncated to 8 bits, not rounded, as A1111 does."""
     eight_bits = ((pixels + 1) / 2).clamp(0, 1).mul(255).to(torch.uint8)
@@ -66,11 +96,17 @@ def tiny_preview(decoder: torch.nn.Module, latents: Tensor) -> Tensor:
         return decoder(latents.to(next(decoder.parameters()).dtype)).float()  # type: ignore[no-any-return]
 
 
-def preview_jpeg(pixels: Tensor, width: int, height: int) -> bytes:
-    """The pictures of a batch side by side as one JPEG, each enlarged to at most width x height pixels, 512 a side."""
+def preview_jpeg(
+    pixels: Tensor, width: int, height: int, placed: Callable[[Image.Image], Image.Image] | None = None
+) -> bytes:
+    """The pictures of a batch side by side as one JPEG, each enlarged to at most width x height pixels, 512 a side.
+
+    ``placed`` puts each into the picture that it is a part of, which is then of that size.
+    """
     shrink = min(1.0, PREVIEW_SIDE / max(width, height))
     width, height = round(width * shrink), round(height * shrink)
-    images = [image.resize((width, height), Image.Resampling.BICUBIC) for image in to_images(pixels)]
+    images = [placed(image) if placed else image for image in to_images(pixels)]
+    images = [image.resize((width, height), Image.Resampling.BICUBIC) for image in images]
     columns = max(1, round(len(images) ** 0.5))
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * width, rows * height))

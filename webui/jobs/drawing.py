@@ -6,7 +6,7 @@ Imported in the worker's thread only, because it loads torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -18,13 +18,17 @@ from webui.domain.request import GenerationRequest
 from webui.engine.device import choose_compute, find_hardware, use_threads
 from webui.engine.drawn import Drawn
 from webui.engine.embedding_words import why_skipped
-from webui.engine.generate import Options, generate_batch
+from webui.engine.generate import Options, Sources, generate_batch
 from webui.engine.model_manager import AdapterUse, HypernetworkUse, ModelManager, Selection
 from webui.engine.tokenizer import ClipTokenizer
+from webui.jobs.inputs import InputPictures
 from webui.jobs.named_files import NamedFiles, find_named
-from webui.jobs.tasks import Draw
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
+
+Drawing = Iterator[Loading | Step | Preview | Notice | Drawn]
+DrawFor = Callable[..., Drawing]
+"""(request, batch, owner="") -> events; see ``jobs.tasks.Draw``."""
 
 VAE_AUTOMATIC = "Automatic"
 VAE_OWN = "None"
@@ -47,14 +51,16 @@ def model_manager(workplace: Workplace) -> ModelManager:
     return ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
 
 
-def set_up(library: Library, models: ModelManager, options: Options) -> Draw:
-    """The function that draws one batch of a request."""
+def set_up(library: Library, models: ModelManager, options: Options, inputs: InputPictures | None = None) -> DrawFor:
+    """The function that draws one batch of an owner's request. ``inputs`` are the pictures that requests may start from."""
     # the hash of a 2 GB file takes seconds when it is not known yet: calculated while the picture is drawn
     hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
 
     tokenizer = ClipTokenizer()
 
-    def draw(request: GenerationRequest, batch: int) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
+    def draw(
+        request: GenerationRequest, batch: int, owner: str = ""
+    ) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
         named = find_named(library, request, tokenizer)
         selection = select(library, request, named, want_taesd=options.preview == "taesd")
         if batch == 0:
@@ -62,13 +68,20 @@ def set_up(library: Library, models: ModelManager, options: Options) -> Draw:
         if options.preview == "taesd" and selection.taesd is None and batch == 0:
             yield Notice("There is no usable TAESD file in models/taesd, so previews are the coarse linear ones.")
         hashes = hasher.submit(_hashes, library, selection, named)
-        for event in generate_batch(request, batch, models, selection, options):
+        sources = open_sources(inputs, request, owner) if inputs is not None else Sources()
+        for event in generate_batch(request, batch, models, selection, options, sources):
             if isinstance(event, Drawn):
                 yield replace(event, facts={**event.facts, **hashes.result()})
             else:
                 yield event
 
     return draw
+
+
+def open_sources(inputs: InputPictures, request: GenerationRequest, owner: str) -> Sources:
+    """The input pictures that the request names. Raises ``UnreadablePicture`` where one is gone."""
+    picture, mask = (inputs.open(id, owner) if id else None for id in (request.init_image, request.mask))
+    return Sources(picture, mask)
 
 
 def select(library: Library, request: GenerationRequest, named: NamedFiles, *, want_taesd: bool = False) -> Selection:

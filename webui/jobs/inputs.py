@@ -184,7 +184,7 @@ def _normal(picture: Image.Image) -> Image.Image:
     normal = picture
     if picture.has_transparency_data:
         normal = picture.convert("RGBA")
-        is_transparent = normal.getchannel("A").getextrema()[0] < 255
+        is_transparent = normal.getchannel("A").getextrema() != (255, 255)
         normal = normal if is_transparent else normal.convert("RGB")
     elif picture.mode != "RGB":
         normal = picture.convert("RGB")
