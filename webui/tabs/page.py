@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from webui.runtime import Runtime
-from webui.tabs import cards, history, models, png_info, txt2img
+from webui.tabs import cards, history, models, png_info, prompt_tools, txt2img
 from webui.tabs.components import asset, widget_html
 from webui.tabs.pictures import OnlyOwnFiles, routes
 
@@ -24,7 +24,7 @@ _SCRIPTS = (
     *("prompt_notes.js", "prompt_styles.js", "prompt_complete.js"),
     *("card_details.js", "cards.js"),
 )
-_STYLES = ("page.css", "sampling.css", "results.css", "cards.css")
+_STYLES = ("page.css", "sampling.css", "results.css", "prompt.css", "cards.css")
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it
@@ -47,6 +47,7 @@ def build(runtime: Runtime) -> gr.Blocks:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab-{tab.NAME}"):
                     tab.build(runtime, bar)
         png_info.build_reader(runtime)
+        prompt_tools.build(runtime)
     return blocks
 
 
