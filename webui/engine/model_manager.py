@@ -203,9 +203,8 @@ class ModelManager:
         vae = checkpoint.vae if selection.vae is None else self._loaded[_key(selection.vae)]
         if vae is None:
             raise IncompatibleModel(f'"{selection.checkpoint.name}" holds no VAE: choose one under VAE.')
-        if (
-            vae is not checkpoint.vae
-        ):  # a VAE file does not say how its latents are scaled; the checkpoint's family does
+        if vae is not checkpoint.vae:
+            # a VAE file does not say how its latents are scaled; the checkpoint's family does
             vae.register_to_config(scaling_factor=checkpoint.latent_scale)
         taesd = None if selection.taesd is None else self._loaded[_key(selection.taesd)]
         patches = self._patches[_key(selection.checkpoint)]

@@ -10,8 +10,11 @@ from typing import Any, Protocol, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 
+from webui.engine.pickled_tensors import PickledTensors
 from webui.errors import UnreadableModel
+from webui.library.formats import PICKLE_SUFFIXES
 from webui.library.open_clip_layout import stored_name
+from webui.library.pickles import read_pickle
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -49,11 +52,18 @@ def read_piece(tensors: TensorFile, name: str) -> torch.Tensor:
 
 
 @contextmanager
-def open_tensors(paths: Sequence[Path]) -> Iterator[SafetensorsFile]:
-    """The tensors of ``paths``; a file that cannot be read raises ``UnreadableModel``."""
+def open_tensors(paths: Sequence[Path]) -> Iterator[TensorFile]:
+    """The tensors of ``paths``, safetensors or one pickled checkpoint, of which nothing is unpickled.
+
+    A file that cannot be read raises ``UnreadableModel``, one that must not be ``UnsafeModel``.
+    """
     try:
         with ExitStack() as stack:
-            yield SafetensorsFile(paths, stack)
+            if paths[0].suffix.lower() in PICKLE_SUFFIXES:
+                pickled = read_pickle(paths[0]).state_dict
+                yield PickledTensors(stack.enter_context(paths[0].open("rb")), pickled.tensors, paths[0].name)
+            else:
+                yield SafetensorsFile(paths, stack)
     except (SafetensorError, OSError) as error:
         names = ", ".join(path.name for path in paths)
         raise UnreadableModel(f"{names} cannot be read ({error}). Copy or download the file again.") from error

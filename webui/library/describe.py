@@ -34,25 +34,20 @@ PIXELS_OF_A_LATENT = 8
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 SDXL_SCALING_FACTOR = 0.13025
 MAX_LATENT_SIDE = 8192
-SMALL_PICKLES = (
-    "embedding",
-    "hypernetwork",
-    "upscaler",
-)  # the kinds whose pickles are read, by a reader that runs nothing
+# the kinds whose pickles are read, by a reader that runs nothing; of the large ones only the weights
+SMALL_PICKLES = ("embedding", "hypernetwork", "upscaler")
+LARGE_PICKLES = ("checkpoint", "vae")
 
 
 def describe(found: Found) -> ModelFile:
     """Everything about the file but its name, which depends on the other files. What is wrong becomes its ``problem``."""
-    label = found.path.name
     suffix = found.path.suffix.lower()
-    if suffix in PICKLE_SUFFIXES and not found.is_folder and found.kind not in SMALL_PICKLES:
-        problem = f"{label} is a pickle, which can run code; convert it to safetensors."
-        return replace(_file(found, Identity(found.kind, problem=problem), error=UnsafeModel), about=about(found, {}))
     try:
         if found.is_folder:
             return _describe_folder(found)
         if suffix in PICKLE_SUFFIXES:
-            header = read_pickle(found.path).header
+            pickled = read_pickle(found.path)
+            header = pickled.state_dict.header if found.kind in LARGE_PICKLES else pickled.header
             return replace(_describe_pickle(found, header), about=about(found, header.metadata))
         header = read_picture(found.path).header if suffix in PICTURE_SUFFIXES else read_header(found.path)
         return replace(_describe_file(found, header), about=about(found, header.metadata))
@@ -61,9 +56,9 @@ def describe(found: Found) -> ModelFile:
 
 
 def _describe_pickle(found: Found, header: Header) -> ModelFile:
-    """An embedding, a hypernetwork or an upscaler. Larger models as pickles are refused, whatever folder they lie in."""
+    """A kind that belongs into this folder; a LoRA as a pickle is refused, and so is what lies elsewhere."""
     file = _describe_file(found, header)
-    if file.kind in SMALL_PICKLES or file.problem:
+    if file.kind in (LARGE_PICKLES if found.kind in LARGE_PICKLES else SMALL_PICKLES) or file.problem:
         return file
     problem = f"{found.path.name} is a {file.kind} as a pickle; convert it to safetensors."
     return _file(found, Identity(file.kind, file.family, problem=problem), error=UnsafeModel)
@@ -129,7 +124,9 @@ def _whole_header(found: Found, component: str) -> Header:
     """The header of a component's weights, those of its shards together."""
     tensors: dict[str, TensorInfo] = {}
     for weights in component_weights(found.path, component):
-        tensors.update(read_header(weights).tensors)
+        is_pickle = weights.suffix in PICKLE_SUFFIXES
+        header = read_pickle(weights).state_dict.header if is_pickle else read_header(weights)
+        tensors.update(header.tensors)
     return Header(tensors, {})
 
 

@@ -7,8 +7,8 @@ A ``.safetensors`` file is 8 bytes with the length of a header (little endian), 
 Files come from strangers, so nothing in the header is believed before it is checked against the file: offsets must lie in
 it, cover it without gap or overlap, and fit shape and dtype. Whatever is wrong raises ``UnreadableModel``.
 
-The older formats (``.ckpt``, ``.pt``, ``.pth``, ``.bin``) are Python pickles, which run code when opened; they are never opened.
-Those of embeddings and hypernetworks are read by :mod:`pickles`, which runs nothing.
+The older formats (``.ckpt``, ``.pt``, ``.pth``, ``.bin``) are Python pickles, which run code when opened as usual. They are read by
+:mod:`pickles`, which runs nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def component_files(model: ModelFile, component: str) -> tuple[Path, ...]:
 def component_weights(folder: Path, component: str) -> tuple[Path, ...]:
     """The weight files of a component in a diffusers folder; half precision is taken where there is no other.
 
-    A component without safetensors raises ``UnreadableModel``.
+    A pickle is taken where there are no safetensors. A component with neither raises ``UnreadableModel``.
     """
     stem = "model" if component.startswith("text_encoder") else "diffusion_pytorch_model"
     directory = folder / component
@@ -109,9 +109,11 @@ def component_weights(folder: Path, component: str) -> tuple[Path, ...]:
         for index in (f"{stem}.safetensors.index{variant}.json", f"{stem}{variant}.safetensors.index.json"):
             if (directory / index).is_file():
                 return _shards(directory, index)
+    for variant in ("", ".fp16"):
+        pickled = directory / f"{'pytorch_model' if stem == 'model' else stem}{variant}.bin"
+        if pickled.is_file():
+            return (pickled,)
     label = f"{folder.name}/{component}"
-    if any(path.suffix in PICKLE_SUFFIXES for path in _listed(directory)):
-        raise UnreadableModel(f"{label} holds its weights as a pickle, which can run code; convert it to safetensors.")
     raise UnreadableModel(f"{label} has no {stem}.safetensors; the folder is incomplete, download it again.")
 
 
@@ -213,13 +215,6 @@ def _shards(directory: Path, index: str) -> tuple[Path, ...]:
             raise UnreadableModel(f"{label} names {_quoted(name)}, which is missing; download it.")
         shards.append(directory / name)
     return tuple(shards)
-
-
-def _listed(directory: Path) -> list[Path]:
-    try:
-        return list(directory.iterdir())
-    except OSError:  # no such folder: the caller says what is missing
-        return []
 
 
 def _not_safetensors(path: Path, start: bytes, size: int) -> str:

@@ -34,8 +34,28 @@ _REBUILD_TENSOR = (("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebui
 _REBUILD_PARAMETER = ("torch._utils", "_rebuild_parameter")
 _SIZE = ("torch", "Size")
 _STORAGES = tuple(("torch", name) for name in STORAGE_DTYPES)
+# what training programs leave beside the weights (callbacks, scores); whatever the program does with them comes to nothing
+_LEFT_BY_TRAINERS = frozenset(
+    {
+        ("pytorch_lightning.callbacks", "model_checkpoint"),
+        ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
+        ("_codecs", "encode"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    }
+)
 _KNOWN = frozenset(
-    {_ORDERED_DICT, _PARAMETER_DICT, *_SETS, *_REBUILD_TENSOR, _REBUILD_PARAMETER, _SIZE, *_STORAGES},
+    {
+        _ORDERED_DICT,
+        _PARAMETER_DICT,
+        *_SETS,
+        *_REBUILD_TENSOR,
+        _REBUILD_PARAMETER,
+        _SIZE,
+        *_STORAGES,
+        *_LEFT_BY_TRAINERS,
+    },
 )
 
 _LITERALS = frozenset(
@@ -193,6 +213,8 @@ class _Machine:
         if len(pairs) % 2:
             raise ValueError("a key has no value")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            if isinstance(key, Name):
+                key = f"{key.module}.{key.name}"
             if not isinstance(key, str | int):  # a deeply nested tuple would crash Python when it is hashed
                 raise ValueError("a key is neither text nor a number")
             target[key] = value
@@ -208,6 +230,8 @@ class _Machine:
     def _called(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise self._unsafe("something that is no function")
+        if function in _LEFT_BY_TRAINERS:
+            return function  # in place of its answer
         if function in _REBUILD_TENSOR and len(arguments) >= 4 and isinstance(arguments[0], Storage):
             return Rebuilt(*arguments[:4])
         if function == _REBUILD_PARAMETER and arguments and isinstance(arguments[0], Rebuilt):
@@ -226,6 +250,8 @@ class _Machine:
 
     def _built(self, state: Any) -> None:
         """The state of an object. State dicts have attributes ("_metadata") that say nothing we need."""
+        if self.stack and isinstance(self.stack[-1], Name) and self.stack[-1] in _LEFT_BY_TRAINERS:
+            return
         target = self._top(dict)
         if isinstance(target, _ParameterDict):
             target.update(self._filled({}, [part for item in state["_parameters"].items() for part in item]))

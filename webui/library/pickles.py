@@ -38,6 +38,7 @@ ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8, "F64": 8,
 }  # fmt: skip
 
+_STATE = "state_dict."
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch's choice
 _LEGACY_VERSION = 1001
 
@@ -65,6 +66,12 @@ class PickledFile:
 
     tensors: Mapping[str, StoredTensor]
     values: Mapping[str, Any]
+
+    @property
+    def state_dict(self) -> PickledFile:
+        """The tensors of a checkpoint, which training programs save below "state_dict", and nothing of what stands beside."""
+        below = {name[len(_STATE) :]: tensor for name, tensor in self.tensors.items() if name.startswith(_STATE)}
+        return PickledFile(below or self.tensors, {})
 
     @property
     def header(self) -> Header:
