@@ -34,6 +34,7 @@ from webui.jobs import tasks
 from webui.jobs.admission import Limits
 from webui.jobs.chosen_pictures import choosing
 from webui.jobs.database import Database
+from webui.jobs.foreign_networks import with_networks_here
 from webui.jobs.history import History
 from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
@@ -49,7 +50,7 @@ from webui.library.cards import Card as Card
 from webui.library.cards import CardQuery as CardQuery
 from webui.library.cards import Cards
 from webui.library.index import Library
-from webui.library.model_file import ModelFile
+from webui.library.model_file import ModelFile as ModelFile
 from webui.library.text_files import TextFiles
 from webui.settings import Settings
 
@@ -275,6 +276,12 @@ class Runtime:
         """How the prompts of a request will be read; ``in_full`` with every token. Never raises."""
         styles, _ = self.styles.named(owner, request.styles)
         return see_prompts(self.library, self._tokenizer, request, styles, self.wildcards, in_full=in_full)
+
+    def with_networks_here(
+        self, request: GenerationRequest, civitai: str = ""
+    ) -> tuple[GenerationRequest, tuple[str, ...]]:
+        """A request from elsewhere with its LoRAs and embeddings as they are called here, and what is to be said of them."""
+        return with_networks_here(self.library, request, civitai)
 
     def read_infotext(self, picture: bytes) -> ParsedInfotext | None:
         """What a picture file says of how it was made, whichever program wrote it; None if it says nothing."""

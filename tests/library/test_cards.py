@@ -170,19 +170,20 @@ class TestLooking:
         assert str(models) not in gone
 
 
-class TestNotes:
-    NOTES = {
-        "description": "A castle.",
-        "activation_text": "castle",
-        "preferred_weight": "0,8",
-        "negative_text": "",
-        "notes": "n",
-    }  # noqa: RUF012
+NOTES = {
+    "description": "A castle.",
+    "activation_text": "castle",
+    "preferred_weight": "0,8",
+    "negative_text": "",
+    "notes": "n",
+}
 
+
+class TestNotes:
     def test_they_are_a1111s(self, models: Path, cards: Cards) -> None:
         beside = models / "loras" / "castle.json"
         beside.write_text('{"sd version": "SD1", "somebody else\'s": [1]}')
-        after = cards.write_notes(card(cards, "castle").id, self.NOTES)
+        after = cards.write_notes(card(cards, "castle").id, NOTES)
         assert json.loads(beside.read_text("utf-8")) == {
             "sd version": "SD1",
             "somebody else's": [1],
@@ -211,13 +212,13 @@ class TestNotes:
         beside = models / "loras" / "castle.json"
         beside.write_text("{")
         with pytest.raises(NotAllowed, match=r"castle\.json is not valid JSON.*left as it is"):
-            cards.write_notes(card(cards, "castle").id, self.NOTES)
+            cards.write_notes(card(cards, "castle").id, NOTES)
         assert beside.read_text() == "{"
 
     def test_a_setting_forbids_them(self, library: Library, models: Path) -> None:
         cards = Cards(library, models / "var" / "previews", may_write=False)
         with pytest.raises(NotAllowed, match="write_model_notes"):
-            cards.write_notes(card(cards, "castle").id, self.NOTES)
+            cards.write_notes(card(cards, "castle").id, NOTES)
         with pytest.raises(NotAllowed, match="write_model_notes"):
             cards.set_preview(card(cards, "castle").id, png(), "")
 
@@ -231,13 +232,13 @@ class TestNotes:
         with pytest.raises(
             StorageFailure, match=r"portrait\.json cannot be written into the folder people: Permission denied"
         ):
-            cards.write_notes(card(cards, "portrait").id, self.NOTES)
+            cards.write_notes(card(cards, "portrait").id, NOTES)
 
     def test_a_link_of_that_name_is_replaced_and_not_followed(self, models: Path, cards: Cards, tmp_path: Path) -> None:
         outside = tmp_path / "outside.json"
         outside.write_text("{}")
         (models / "loras" / "castle.json").symlink_to(outside)
-        cards.write_notes(card(cards, "castle").id, self.NOTES)
+        cards.write_notes(card(cards, "castle").id, NOTES)
         assert outside.read_text() == "{}"
         assert not (models / "loras" / "castle.json").is_symlink()
 

@@ -96,3 +96,25 @@ def test_styles_are_recognised_and_chosen_instead(tmp_path: Path) -> None:
         assert (values["prompt"], values["styles"]) == ("film of a cat", ())
     finally:
         runtime.close()
+
+
+def test_the_same_checkpoint_name_with_another_hash_is_remarked_on(runtime: Runtime) -> None:
+    for form in (FORM, {**FORM, "checkpoint": "lucid-starter"}):
+        values, remarks = pasted(runtime, f"{WHOLE}, Model hash: 0123456789, Model: lucid-starter", form)
+        assert (values["checkpoint"], values["checkpoint_hash"]) == ("lucid-starter", "")
+        assert len(remarks) == 1
+        assert re.search(
+            r'"lucid-starter" is another file here .*: its hash is [0-9a-f]{10} and not 0123456789\.', remarks[0]
+        )
+    right = runtime.library.hash(runtime.checkpoint("lucid-starter"))[:10]
+    _, remarks = pasted(runtime, f"{WHOLE}, Model hash: {right.upper()}, Model: lucid-starter", FORM)
+    assert remarks == []
+
+
+def test_networks_are_looked_for_and_their_hashes_kept_until_the_next_paste(runtime: Runtime) -> None:
+    text = WHOLE.replace("a cat", "a cat <lora:castle:1>") + ', Lora hashes: "castle: 0123456789ab"'
+    values, remarks = pasted(runtime, f"{text}, Civitai resources: []", FORM)
+    assert values["lora_hashes"] == "castle: 0123456789ab"
+    assert remarks == ['There is no LoRA "castle". There are none. Its hash is 0123456789ab.']
+    values, _ = pasted(runtime, WHOLE, {**FORM, **values})
+    assert values["lora_hashes"] == ""

@@ -37,8 +37,8 @@ _KOHYA_SILENT = ("", "None", "last")  # names that say nothing
 def about(found: Found, metadata: Mapping[str, str]) -> dict[str, Any]:
     """What is there of: ``alias`` (its name at training), ``tensor_hash`` (as the trainer computed it), ``title``, ``author``,
     ``base`` (the model it was made for, in the words of its source), ``words`` (that trigger it), ``tags`` (of its training
-    pictures, with their counts), ``description``, and the user's ``activation_text``, ``negative_text``,
-    ``preferred_weight`` and ``notes``.
+    pictures, with their counts), ``civitai_version`` (its number there), ``description``, and the user's
+    ``activation_text``, ``negative_text``, ``preferred_weight`` and ``notes``.
     """
     told = {**_from_metadata(metadata)}
     for path, _ in reversed(found.notes):
@@ -55,6 +55,8 @@ def from_notes(path: Path) -> dict[str, Any]:
     told: dict[str, Any] = {"words": _words(content.get("trainedWords") or content.get("TrainedWords"))}
     for key in ("baseModel", "BaseModel", *(key for key, name in NOTE_KEYS.items() if name == "base")):
         told["base"] = _line(content.get(key)) or told.get("base", "")
+    version = content.get("id") if "modelId" in content else content.get("VersionId")
+    told["civitai_version"] = version if type(version) is int else 0
     told["title"] = _line(_inner(content, "model").get("name") or content.get("ModelName"))
     for key, name in NOTE_KEYS.items():
         if name == "preferred_weight":

@@ -80,7 +80,9 @@ def build(runtime: Runtime, models: ModelBar, tab: Tab, sections: Sections | Non
             fields, size_tools = _parameters(runtime, tab, first, sections.below)
         with gr.Column(elem_classes="outcome"):
             results = results_panel(runtime, tab)
-    form = Form({**prompts, **above, **fields, "checkpoint": models.checkpoint, "vae": models.vae})
+    # What a pasted picture says of which files its networks were: nothing to look at, but kept and sent with the rest.
+    hashes = {name: gr.Textbox("", visible=False, elem_id=tab.id(name)) for name in ("lora_hashes", "ti_hashes")}
+    form = Form({**prompts, **above, **fields, **hashes, "checkpoint": models.checkpoint, "vae": models.vae})
     # The checkpoint whose suggestions the form has followed so far; kept with it.
     followed = gr.Textbox(default_checkpoint(runtime) or "", visible=False)
 
