@@ -91,16 +91,18 @@ def has_accounts(settings: Settings) -> bool:
 
 
 def application(runtime: Runtime) -> FastAPI:
-    """All that is served, without the gate: the gate's own pages, then the page with all that belongs to it."""
+    """All that is served, without the gate: the gate's own pages, the API, then the page with all that belongs to it."""
     import gradio
     from fastapi import FastAPI
 
     from webui import metrics
+    from webui.api.routes import add_routes
     from webui.gate import pages
     from webui.tabs import page
 
     served = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
     served.router.routes.extend([*pages.routes(runtime.accounts), metrics.route(runtime)])
+    add_routes(served, runtime)
     gradio.mount_gradio_app(served, page.build(runtime), path="/", **page.mount_options(runtime))
     return served
 
