@@ -227,6 +227,11 @@ class ModelManager:
         gc.collect()
         release_unused_memory(self.compute.device)
 
+    def free_all(self) -> None:
+        """Let go of everything; the next ``load`` reads it anew."""
+        self._in_use = frozenset()
+        self.free_unused()
+
     @property
     def loaded_bytes(self) -> int:
         return sum(self._sizes.values())
