@@ -20,8 +20,10 @@ PATIENCE = 30_000  # milliseconds; a picture takes 1.5 s, a busy machine longer
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Server]:
-    """One server for all journeys, with the starter and a tiny second checkpoint."""
-    server = serve(tmp_path_factory.mktemp("data"), "--ckpt-dir", str(tiny_checkpoint.parent))
+    """One server for all journeys, with the starter and a tiny second checkpoint. A journey may put LoRAs into ``loras``."""
+    data_dir = tmp_path_factory.mktemp("data")
+    (data_dir / "loras").mkdir()
+    server = serve(data_dir, "--ckpt-dir", str(tiny_checkpoint.parent), "--lora-dir", str(data_dir / "loras"))
     yield server
     end(server)
 
