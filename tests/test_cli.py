@@ -175,6 +175,26 @@ def test_drawing_twice_gives_the_same_picture_with_its_parameters(
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_a_picture_and_a_mask_are_named_by_their_files(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, mask, drawn = (tmp_path / f"{name}.png" for name in ("photo", "mask", "drawn"))
+    Image.new("RGB", (64, 64), "red").save(photo)
+    Image.new("L", (64, 64)).save(mask)
+    with Image.open(mask) as black:
+        black.paste(255, (40, 0, 64, 64))
+        black.save(mask)
+    files = ["--init-image", str(photo), "--mask", str(mask)]
+    assert main(["generate", "a blue wall", *files, "--denoising-strength", "0.9", *SMALL, "-o", str(drawn), *folders]) == 0
+    capsys.readouterr()
+    with Image.open(drawn) as picture:
+        assert picture.getpixel((5, 5)) == (255, 0, 0)
+        assert picture.getpixel((60, 5)) != (255, 0, 0)
+        assert "Denoising strength: 0.9" in picture.info["parameters"]
+    assert main(["generate", "x", "--init-image", str(tmp_path / "none.png"), *folders]) == 2
+    assert "none.png: the file cannot be read" in capsys.readouterr().err
+
+
 def test_several_pictures_get_numbers_and_the_suffix_chooses_the_format(
     folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,13 @@ from webui.jobs.job import Job, JobSnapshot
 from webui.settings import Settings, create_folders
 
 FORMATS: Mapping[str, str] = MappingProxyType({".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"})
+# Parameters that are pictures: here the path of a file.
+PICTURES: Mapping[str, str] = MappingProxyType(
+    {
+        "init_image": "Picture file to start from (img2img).",
+        "mask": "Picture file that says what to draw anew: white is drawn anew, black stays.",
+    }
+)
 _BAR = 24  # characters
 
 
@@ -37,6 +44,10 @@ def add_flags(parser: Parser) -> None:
     )
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
+            if parameter.name in PICTURES:
+                flag, text = "--" + parameter.name.replace("_", "-"), PICTURES[parameter.name]
+                group.add_argument(flag, dest=f"request_{parameter.name}", type=Path, metavar="FILE", help=text)
+                continue
             choices = f" One of {', '.join(filter(None, parameter.choices))}." if parameter.choices else ""
             default = "" if parameter.default in ("", ()) else f" [{parameter.default}]"
             group.add_argument(
@@ -51,6 +62,7 @@ def draw(args: argparse.Namespace, settings: Settings) -> int:
     """Draw what ``args`` ask for; the paths of the pictures go to stdout, the progress to stderr. Returns the exit code."""
     given = {name: _value(parameter, vars(args).get(f"request_{name}")) for name, parameter in PARAMETERS.items()}
     given = {name: value for name, value in given.items() if value is not None} | {"prompt": args.prompt}
+    files = {name: _read(given.pop(name), name) for name in PICTURES if name in given}
     GenerationRequest(**given)  # a value out of range is told before anything is loaded
     if args.output is not None:
         settings = dataclasses.replace(settings, picture_format=_format(args.output), open_browser=False)
@@ -62,7 +74,9 @@ def draw(args: argparse.Namespace, settings: Settings) -> int:
     try:
         runtime.start()
         suggested = runtime.suggested(given.get("checkpoint", ""))
-        job = runtime.generate(GenerationRequest(**{**suggested, **given}))
+        ids = {name: runtime.add_input(data) for name, data in files.items()}
+        request = GenerationRequest(**{**suggested, **given, **ids})
+        job = runtime.generate(request, kind="img2img" if request.has_picture else "txt2img")
         final = _watch(job, Progress(sys.stderr, bar=not args.quiet and sys.stderr.isatty()), settings, args.output)
     finally:
         runtime.close()
@@ -110,6 +124,14 @@ def _kind(parameter: Parameter) -> dict[str, Any]:
     if parameter.type is tuple:
         return {"action": "append", "metavar": "NAME"}
     return {"metavar": parameter.type.__name__.upper().replace("STR", "TEXT")}
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        flag = "--" + name.replace("_", "-")
+        raise InvalidRequest(f"{flag} {path}: the file cannot be read: {error.strerror}.", name) from error
 
 
 def _value(parameter: Parameter, text: str | bool | None) -> Any:
