@@ -142,6 +142,7 @@ lucid.completion = (() => {
       take();
       area = event.target;
       fruitless = null;
+      area.setSelectionRange(area.selectionEnd, area.selectionEnd); // an undone completion leaves its word selected
       ask(true);
       return;
     }

@@ -74,13 +74,13 @@ lucid.notes = (tab, prefix, examples, element, props, server, trigger, watch) =>
 
   const number = (weight) => String(Math.round(weight * 100) / 100);
 
-  const tokenSpan = ([words, ids, weight, endsWord, isEmbedding], place) => {
+  const tokenSpan = ([words, ids, weight, endsWord, isEmbedding], place, next) => {
     const span = make("button", `token hue-${place % 5}${endsWord ? "" : " joined"}${isEmbedding ? " embedding" : ""}`, words);
     span.type = "button";
     span.tabIndex = -1;
     if (weight !== 1) {
       span.classList.add(weight > 1 ? "strong" : "weak");
-      span.append(make("sup", "", number(weight)));
+      if (next?.[2] !== weight) span.append(make("sup", "", number(weight))); // once for all that share it
     }
     const numbers = isEmbedding ? `embedding of ${ids.length} vectors` : `token ${ids[0]}`;
     span.title = `“${words}”: ${numbers}, weight ${number(weight)}`;
@@ -106,7 +106,7 @@ lucid.notes = (tab, prefix, examples, element, props, server, trigger, watch) =>
       const length = chunk.reduce((sum, token) => sum + token[1].length, 0);
       const label = make("span", "token-chunk-label", shown.chunks.length > 1 ? `${index + 1} · ${length}/75` : `${length}/75`);
       label.title = "Chunk and its tokens: each chunk is encoded by itself";
-      row.append(label, ...chunk.map((token) => tokenSpan(token, place++)));
+      row.append(label, ...chunk.map((token, at) => tokenSpan(token, place++, chunk[at + 1])));
       if (!chunk.length) row.append(make("span", "about", "empty"));
       box.append(row);
     });
