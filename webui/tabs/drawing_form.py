@@ -28,6 +28,7 @@ from webui.tabs import form_connections as connect
 from webui.tabs.components import Form, Tab, asset, choice_field, flag_field, number_field, widget_html
 from webui.tabs.models import ModelBar, default_checkpoint, suggestions
 from webui.tabs.prompt_tools import prompt_notes, style_row
+from webui.tabs.refiner import refiner_fields
 from webui.tabs.sampling import option_fields, sampling_fields
 from webui.tabs.streaming import results_panel
 
@@ -51,7 +52,7 @@ class Sections:
     above: Section | None = None
     below: Section | None = None
     sent: tuple[str, ...] = ()  # parameters that the browser sends with the press of Generate
-    classes: str = ""  # of the row that holds parameters and results
+    classes: str = ""  # of both rows: that of the prompts, and that of parameters and results
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class DrawingForm:
 def build(runtime: Runtime, models: ModelBar, tab: Tab, sections: Sections | None = None) -> DrawingForm:
     """Lay out a tab's form and connect it."""
     sections = sections or Sections()
-    with gr.Row(elem_classes="prompts"):
+    with gr.Row(elem_classes=["prompts", sections.classes]):
         with gr.Column(elem_classes="prompt-column"):
             prompts, notes = _prompts(runtime, tab)
         with gr.Column(elem_classes="action-column"):
@@ -142,6 +143,7 @@ def _parameters(
     fields |= option_fields(tab)
     if below:
         fields |= below(tab)
+    fields |= refiner_fields(runtime, tab)
     with gr.Accordion("Extra: variations of a seed", open=False):
         fields["variation_seed"] = _seed("variation_seed", "variation-tools", tab)
         fields["variation_strength"] = number_field("variation_strength", prefix=prefix)
@@ -156,6 +158,9 @@ def _parameters(
         with gr.Row(elem_classes="pair"):
             fields["rng"] = choice_field("rng", PARAMETERS["rng"].choices or (), prefix=prefix)
             fields["ensd"] = number_field("ensd", slider=False, prefix=prefix)
+        with gr.Row(elem_classes="pair"):
+            fields["tile_x"] = flag_field("tile_x", prefix)
+            fields["tile_y"] = flag_field("tile_y", prefix)
     return fields, size_tools
 
 

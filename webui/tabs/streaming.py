@@ -14,12 +14,15 @@ from typing import Any
 
 import gradio as gr
 
+from webui.domain.enlarging import EnlargeRequest
 from webui.domain.events import Saved
+from webui.domain.picture_options import CROP, EXTENSIONS, FILL, WHOLE_PICTURE
+from webui.domain.request import GenerationRequest
 from webui.errors import JobNotFound, WebUIError
 from webui.jobs.job import Job, JobSnapshot
 from webui.runtime import Runtime
 from webui.tabs.components import Tab, asset, owner_of
-from webui.tabs.pictures import picture_address
+from webui.tabs.pictures import INPUTS, picture_address
 
 _MAX_WATCHED = 32  # jobs that one page may ask about at once
 
@@ -85,13 +88,43 @@ def shown(snapshot: JobSnapshot) -> dict[str, Any]:
         **_queued(snapshot),
         "width": snapshot.request.width,
         "height": snapshot.request.height,
-        "pictures": [picture(saved) for saved in snapshot.pictures],
+        "pictures": [{**picture(saved), **own_source(snapshot, saved)} for saved in snapshot.pictures],
+        "source": source(snapshot),
         "notices": list(snapshot.notices),
         "error": snapshot.error,
         "started": snapshot.started,
         "finished": snapshot.finished,
         "version": snapshot.version,
     }
+
+
+def source(snapshot: JobSnapshot) -> dict[str, Any] | None:
+    """What the job's pictures were made from, to be laid over them; None for txt2img.
+
+    ``fit`` is how it is brought to their size, as CSS says it, and ``inset`` which shares of them lie beyond its sides (left,
+    top, right, bottom), where it was extended.
+    """
+    request = snapshot.request
+    if not isinstance(request, GenerationRequest) or not request.has_picture:
+        return None
+    left, right, up, down = (getattr(request, name) for name in EXTENSIONS)
+    saved = snapshot.pictures[0] if snapshot.pictures else None
+    wide, high = (saved.width, saved.height) if saved else (request.width, request.height)
+    whole = not request.mask or request.inpaint_area == WHOLE_PICTURE
+    return {
+        "address": f"{INPUTS.lstrip('/')}/{request.init_image}",
+        "fit": {CROP: "cover", FILL: "contain"}.get(request.resize_mode, "100% 100%") if whole else "100% 100%",
+        "inset": [left / wide, up / high, right / wide, down / high],
+    }
+
+
+def own_source(snapshot: JobSnapshot, saved: Saved) -> dict[str, Any]:
+    """What an enlarged picture was before; each picture of such a job has its own."""
+    request = snapshot.request
+    if not isinstance(request, EnlargeRequest):
+        return {}
+    address = f"{INPUTS.lstrip('/')}/{request.ids[saved.index]}"
+    return {"source": {"address": address, "fit": "cover", "inset": [0, 0, 0, 0]}}
 
 
 def picture(saved: Saved) -> dict[str, Any]:

@@ -94,7 +94,7 @@ lucid.jobBook = (kind) => {
     told: (id) => jobs.get(id)?.told ?? null,
     // All pictures known here, newest job first, each job's in their order.
     pictures: () => [...jobs.values()].reverse().flatMap(({told}) => (told?.pictures ?? []).map((picture) => (
-      {...picture, job: told.id, key: `${told.id}/${picture.index}`}
+      {...picture, job: told.id, key: `${told.id}/${picture.index}`, source: picture.source ?? told.source}
     ))),
   };
 };

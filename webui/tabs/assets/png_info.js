@@ -31,15 +31,16 @@ document.addEventListener("drop", async (event) => {
     return;
   }
   const told = await lucid.readPicture(file);
-  if (told.infotext) lucid.send("txt2img", told.infotext);
+  if (told.infotext) lucid.send(lucid.openForm(), told.infotext);
   else lucid.activePanel()?.say(told.error ?? told.source);
 });
 
 lucid.pngInfo = (element) => {
   const $ = (selector) => element.querySelector(selector);
-  let infotext = "";
+  let [infotext, picture] = ["", null];
 
   const show = async (file) => {
+    picture = file;
     const img = $(".drop img");
     URL.revokeObjectURL(img.src);
     img.src = URL.createObjectURL(file);
@@ -53,6 +54,8 @@ lucid.pngInfo = (element) => {
     $(".source").textContent = told.source ?? "";
     $(".infotext").hidden = $(".facts-actions").hidden = infotext === "";
     $(".infotext").textContent = infotext;
+    $(".send-to").hidden = Boolean(told.error);
+    $('[data-takes="parameters"]').disabled = infotext === "";
   };
 
   $("input").addEventListener("change", (event) => {
@@ -61,7 +64,7 @@ lucid.pngInfo = (element) => {
   });
   $(".drop").addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") $("input").click(); });
   $(".copy").addEventListener("click", (event) => lucid.copy(infotext, event.currentTarget));
-  $(".send").addEventListener("click", () => lucid.send("txt2img", infotext));
+  lucid.sendButtons($(".send-to"), () => ({infotext, source: picture}));
   document.addEventListener("paste", (event) => {
     const file = lucid.pictureIn(event.clipboardData);
     if (file && element.offsetParent !== null) show(file);

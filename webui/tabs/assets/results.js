@@ -122,8 +122,27 @@ lucid.results = (kind, prefix, element, props, server, watch) => {
     $(".facts").hidden = !picture;
     if (picture && shown?.key !== picture.key) lucid.offer($(".facts"), picture);
     shown = picture ?? null;
+    showBefore(picture?.source);
     showStrip(pictures, picture, drawing);
   };
+
+  // What the picture was made from, over it, as far as the slider is pulled.
+  const showBefore = (source) => {
+    $(".compare").hidden = $(".before").hidden = !source;
+    if (!source) return;
+    const [left, top, right, bottom] = source.inset;
+    const [wide, high] = [1 - left - right, 1 - top - bottom];
+    const at = (start, size) => `${size < 1 ? (100 * start) / (1 - size) : 50}%`;
+    Object.assign($(".before").style, {
+      backgroundImage: `url("${source.address}")`,
+      backgroundPosition: `${at(left, wide)} ${at(top, high)}`,
+      backgroundSize: wide < 1 || high < 1 ? `${100 * wide}% ${100 * high}%` : source.fit,
+    });
+  };
+  $(".compare input").addEventListener("input", (event) => {
+    $(".stage").style.setProperty("--until", `${event.target.value}%`);
+    $(".stage").style.setProperty("--pulled", event.target.value > 0 && event.target.value < 100 ? 1 : 0);
+  });
 
   // The newest job's last picture while it draws; its first when it is done.
   const newestOf = (pictures) => {
@@ -210,9 +229,7 @@ lucid.results = (kind, prefix, element, props, server, watch) => {
     const answer = props.value;
     if (!answer) return;
     if (answer.job) {
-      book.add(answer.job, true);
-      chosen = null;
-      poller.now();
+      lucid.panels[kind].follow(answer.job);
     } else {
       alert(answer.error);
       lucid.fields[prefix + answer.field]?.field.focus();
@@ -224,6 +241,7 @@ lucid.results = (kind, prefix, element, props, server, watch) => {
     lucid.viewer.open(pictures, Math.max(0, pictures.findIndex(({key}) => key === shown?.key)));
   });
   $(".facts .copy").addEventListener("click", (event) => lucid.copy(shown.infotext, event.currentTarget));
+  lucid.sendButtons($(".send-to"), () => ({infotext: shown.infotext, source: shown.address}), {without: kind === "txt2img" ? [kind] : []});
   $(".facts .send").addEventListener("click", () => lucid.send(kind, shown.infotext));
 
   new IntersectionObserver(([entry]) => { if (entry.isIntersecting) poller.now(); }).observe(element); // the tab was opened
@@ -237,6 +255,11 @@ lucid.results = (kind, prefix, element, props, server, watch) => {
     },
     say: alert,
     shown: () => shown,
+    follow(job) {
+      book.add(job, true);
+      chosen = null;
+      poller.now();
+    },
     stop: () => atFront("stop"),
     skip: () => atFront("skip"),
   };

@@ -1,8 +1,9 @@
 // The page around the tabs: memory of the browser, colours, tabs, shortcuts. Everything of ours is in `lucid`; each of its
 // functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
 // Fields are found by the id of their element, the rest by the name of their tab. `sources` are the tabs that send more with
-// Generate than the fields hold: each has an async `deliver()` that gives those parameters, or throws an Error to be shown.
-window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}};
+// Generate than the fields hold: each has an async `deliver()` that gives those parameters, or throws an Error to be shown, and
+// `receive(picture)`; a picture that is sent to a tab before it was first opened waits among the `parcels`.
+window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}, parcels: {}};
 
 // What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
 // with what the last one had. Private windows may refuse storage: then nothing is remembered.
@@ -83,7 +84,14 @@ lucid.account = async (element) => {
 
 // ---- between tabs
 
-lucid.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
+lucid.openTab = (name) => {
+  const hasTitle = (button) => !button.id && button.textContent.trim().toLowerCase().replace(" ", "_") === name;
+  // on a narrow screen the last tabs are in a menu, where Gradio gives them no id
+  (document.getElementById(`tab-${name}-button`) ?? [...document.querySelectorAll(".overflow-dropdown button")].find(hasTitle))?.click();
+};
+
+// The tab whose form is open, for what is dropped on the page; txt2img when another kind of tab is.
+lucid.openForm = () => Object.keys(lucid.panels).find((name) => lucid.panels[name] === lucid.activePanel()) ?? "txt2img";
 
 // The place where a tab receives an infotext. One that is sent to a tab before it was first opened waits for its door.
 lucid.door = (name, trigger) => {

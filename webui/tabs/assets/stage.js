@@ -17,8 +17,8 @@ lucid.viewer = (() => {
       <div class="facts-actions">
         <a class="small download" download title="Save this picture">Download</a>
         <button type="button" class="small copy" title="Copy the infotext">Copy text</button>
-        <button type="button" class="small send" title="Put this picture's parameters into the txt2img form">Send to txt2img</button>
       </div>
+      <div class="send-to" role="group" aria-label="Send to"></div>
       <pre class="infotext" tabindex="0" aria-label="Infotext"></pre>
     </div>`;
   const $ = (selector) => dialog.querySelector(selector);
@@ -33,6 +33,7 @@ lucid.viewer = (() => {
     $("img").style.maxWidth = `${Math.max(512, 2 * picture.width)}px`; // enlarged further, a small picture is only mist
     lucid.offer($(".viewer-side"), picture);
     $(".download").hidden = picture.missing ?? false;
+    for (const button of dialog.querySelectorAll('[data-takes="picture"]')) button.disabled = picture.missing ?? false;
     $(".viewer-place").textContent = pictures.length > 1 ? `${at + 1} of ${pictures.length}` : "";
     $(".previous").disabled = at === 0;
     $(".next").disabled = at === pictures.length - 1;
@@ -45,7 +46,6 @@ lucid.viewer = (() => {
   $(".next").addEventListener("click", () => move(1));
   $(".close").addEventListener("click", () => dialog.close());
   $(".copy").addEventListener("click", (event) => lucid.copy(pictures[at].infotext, event.currentTarget));
-  $(".send").addEventListener("click", () => { dialog.close(); lucid.send("txt2img", pictures[at].infotext); });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", (event) => {
     if (event.target.closest("pre")) return;
@@ -54,6 +54,10 @@ lucid.viewer = (() => {
   });
   return {
     open(list, index) {
+      if (!$(".send-to").children.length) {
+        const picture = () => ({infotext: pictures[at].infotext, source: pictures[at].missing ? null : pictures[at].address});
+        lucid.sendButtons($(".send-to"), picture, {sent: () => dialog.close()});
+      }
       if (!dialog.isConnected) document.querySelector(".gradio-container").append(dialog);
       [pictures, at] = [list, index];
       show();
