@@ -12,11 +12,11 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from webui.runtime import Runtime
-from webui.tabs import cards, history, img2img, inpaint, models, png_info, prompt_tools, queue, txt2img
+from webui.tabs import cards, extras, history, img2img, inpaint, models, png_info, prompt_tools, queue, txt2img
 from webui.tabs.components import asset, widget_html
 from webui.tabs.pictures import OnlyOwnFiles, routes
 
-TABS = (txt2img, img2img, inpaint, png_info, history, queue)
+TABS = (txt2img, img2img, inpaint, extras, png_info, history, queue)
 TITLE = "Lucid"
 
 _SCRIPTS = (
@@ -25,9 +25,18 @@ _SCRIPTS = (
     *("prompt_notes.js", "prompt_styles.js", "prompt_complete.js"),
     *("card_details.js", "cards.js"),
     *("send_to.js", "editor_layers.js", "editor_store.js", "editor_view.js", "editor_gestures.js", "editor_tools.js"),
-    *("picture_editor.js", "picture_fields.js"),
+    *("picture_editor.js", "picture_fields.js", "extras.js"),
 )
-_STYLES = ("page.css", "sampling.css", "results.css", "prompt.css", "picture_editor.css", "cards.css", "queue.css")
+_STYLES = (
+    "page.css",
+    "sampling.css",
+    "results.css",
+    "prompt.css",
+    "picture_editor.css",
+    "cards.css",
+    "extras.css",
+    "queue.css",
+)
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _UPLOADS_KEPT = 3600  # seconds; Gradio's own copies of files that were sent to it

@@ -5,11 +5,12 @@ lucid.destinations = [
   {tab: "txt2img", title: "txt2img", takes: "parameters"},
   {tab: "img2img", title: "img2img", takes: "picture"},
   {tab: "inpaint", title: "Inpaint", takes: "picture"},
+  {tab: "extras", title: "Extras", takes: "picture"},
 ];
 
 // `picture`: {infotext, source (an address or a file; null when it is gone)}
 lucid.sendPicture = ({tab, takes}, {infotext, source}) => {
-  if (infotext) lucid.send(tab, infotext);
+  if (infotext && tab !== "extras") lucid.send(tab, infotext); // which reads it from the picture
   else lucid.openTab(tab);
   if (takes !== "picture" || !source) return;
   if (lucid.sources[tab]) lucid.sources[tab].receive(source);
