@@ -185,7 +185,8 @@ def test_a_picture_and_a_mask_are_named_by_their_files(
         black.paste(255, (40, 0, 64, 64))
         black.save(mask)
     files = ["--init-image", str(photo), "--mask", str(mask)]
-    assert main(["generate", "a blue wall", *files, "--denoising-strength", "0.9", *SMALL, "-o", str(drawn), *folders]) == 0
+    wish = ["a blue wall", "--denoising-strength", "0.9"]
+    assert main(["generate", *wish, *files, *SMALL, "-o", str(drawn), *folders]) == 0
     capsys.readouterr()
     with Image.open(drawn) as picture:
         assert picture.getpixel((5, 5)) == (255, 0, 0)

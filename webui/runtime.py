@@ -21,6 +21,7 @@ from webui.accounts.accounts import Accounts
 from webui.domain.any_request import input_ids
 from webui.domain.enlarging import KIND, NO_UPSCALER, RESAMPLERS, EnlargeRequest
 from webui.domain.events import Notice
+from webui.domain.img2img_steps import most_steps, part_of_run
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
@@ -166,6 +167,9 @@ class Runtime:
                 "clip_skip",
             )
         self._visited_levels(request, checkpoint)  # refuses sigmas and ranges that cannot be run
+        if request.has_picture:  # and a part of them that cannot be
+            strength, exact = request.denoising_strength, request.exact_steps
+            part_of_run(request.steps, strength, exact=exact, most=most_steps(sampler))
         named = find_named(self.library, request, self._tokenizer)
         lora_hashes, ti_hashes = known_hashes(self.library, named, request)
         resolved = dataclasses.replace(

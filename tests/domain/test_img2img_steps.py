@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.domain.img2img_steps import PartOfRun, part_of_run
+from webui.domain.img2img_steps import PartOfRun, most_steps, part_of_run
+from webui.domain.samplers import find_sampler
 from webui.errors import InvalidRequest
 
 
@@ -31,10 +32,12 @@ def test_strength_0_is_one_step_in_either_way() -> None:
     assert part_of_run(20, 0.0, exact=True) == part_of_run(20, 0.0) == PartOfRun(20, 19)
 
 
-def test_a_schedule_without_end_is_refused() -> None:
+@pytest.mark.parametrize(("sampler", "strength"), [("Euler", 1e-9), ("DDIM", 0.019)])
+def test_a_schedule_that_cannot_be_is_refused(sampler: str, strength: float) -> None:
     with pytest.raises(InvalidRequest, match="Raise the strength") as refused:
-        part_of_run(20, 1e-9, exact=True)
+        part_of_run(20, strength, exact=True, most=most_steps(find_sampler(sampler)))
     assert refused.value.field == "exact_steps"
+    assert part_of_run(20, 0.02, exact=True, most=most_steps(find_sampler(sampler))).taken == 20
 
 
 @given(st.integers(1, 1000), st.floats(0.1, 1), st.booleans())

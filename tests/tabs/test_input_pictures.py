@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from webui.domain.request import GenerationRequest
 from webui.errors import InvalidRequest
+from webui.gate.gate import Gate
 from webui.runtime import Runtime
 from webui.settings import Settings
 from webui.tabs.pictures import routes
@@ -39,7 +40,7 @@ def resting(tmp_path: Path, starter: Path) -> Iterator[Runtime]:
 
 @pytest.fixture
 def client(resting: Runtime) -> TestClient:
-    return TestClient(Starlette(routes=routes(resting)))
+    return TestClient(Gate(Starlette(routes=routes(resting)), resting.accounts), base_url="http://127.0.0.1")
 
 
 def test_a_picture_is_handed_in_and_given_back(client: TestClient) -> None:

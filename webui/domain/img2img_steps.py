@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from webui.domain.samplers import Sampler
 from webui.errors import InvalidRequest
 
 MOST_STEPS = 20_000  # of the whole schedule
+MOST_TIMESTEPS = 1000  # of samplers that count in the timesteps that networks are trained on
 _ALMOST_ALL = 0.999  # a strength of 1 still begins at the first step, not before it
 
 
@@ -25,11 +27,16 @@ class PartOfRun(NamedTuple):
         return self.steps - self.skip
 
 
-def part_of_run(steps: int, strength: float, *, exact: bool = False) -> PartOfRun:
+def most_steps(sampler: Sampler) -> int:
+    """Of how many steps this sampler's schedule can be."""
+    return MOST_TIMESTEPS if sampler.default_schedule is None else MOST_STEPS
+
+
+def part_of_run(steps: int, strength: float, *, exact: bool = False, most: int = MOST_STEPS) -> PartOfRun:
     """The part of the schedule that a denoising strength of 0 ... 1 leaves.
 
     A strength of 0 still leaves one step: it removes the little noise of the lowest level. With ``exact`` the schedule grows
-    as the strength falls; raises ``InvalidRequest`` where it would grow beyond all measure.
+    as the strength falls; raises ``InvalidRequest`` where it would grow beyond ``most``.
 
     >>> part_of_run(20, 0.75).taken, part_of_run(20, 0.75, exact=True)
     (16, PartOfRun(steps=26, skip=6))
@@ -37,10 +44,10 @@ def part_of_run(steps: int, strength: float, *, exact: bool = False) -> PartOfRu
     share = min(strength, _ALMOST_ALL)
     if not exact or not share:  # A1111 divides by 0 there
         return PartOfRun(steps, steps - int(share * steps) - 1)
-    if steps > MOST_STEPS * share:
+    if steps > most * share:
         raise InvalidRequest(
-            f"{steps} steps at a denoising strength of {strength:g} would be a part of more than {MOST_STEPS:,} steps. Raise "
-            "the strength, or do not ask for exactly as many steps.",
+            f"{steps} steps at a denoising strength of {strength:g} would be a part of more than {most:,} steps, which this "
+            "sampler cannot make. Raise the strength, or do not ask for exactly as many steps.",
             "exact_steps",
         )
     whole = int(steps / share)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from webui.domain.custom_sigmas import parse_sigmas
 from webui.domain.events import Preview, Step
-from webui.domain.img2img_steps import part_of_run
+from webui.domain.img2img_steps import most_steps, part_of_run
 from webui.domain.prompt_plan import plan_prompt
 from webui.domain.request import GenerationRequest
+from webui.domain.samplers import find_sampler
 from webui.domain.sampling_options import SAMPLING_OPTIONS
 from webui.domain.schedules import CUSTOM
 from webui.engine.beside import INSTRUCTIONS, extra_channels
@@ -99,7 +100,8 @@ def build_scheduler(
     if from_picture:
         typed = len(parse_sigmas(request.custom_sigmas)) - 1 if request.schedule == CUSTOM.name else 0
         exact = request.exact_steps and not typed  # what was typed cannot be stretched
-        steps, skip = part_of_run(typed or request.steps, request.denoising_strength, exact=exact)
+        most = most_steps(find_sampler(request.sampler))
+        steps, skip = part_of_run(typed or request.steps, request.denoising_strength, exact=exact, most=most)
     scheduler = build(
         request.sampler,
         request.schedule,
