@@ -104,7 +104,14 @@ def test_commands_that_are_named_exist() -> None:
 
 def test_everything_that_is_imported_is_declared() -> None:
     """Also what another package brings today: tomorrow it may not."""
-    called = {"PIL": "pillow", "yaml": "pyyaml", "resvg_py": "resvg-py", "lycoris": "lycoris-lora", "argon2": "argon2-cffi"}
+    called = {
+        "PIL": "pillow",
+        "yaml": "pyyaml",
+        "resvg_py": "resvg-py",
+        "lycoris": "lycoris-lora",
+        "argon2": "argon2-cffi",
+    }
+    called |= {"sd_parsers": "sd-parsers", "sd_prompt_reader": "sd-prompt-reader"}
     project = text("pyproject.toml").split("[project.scripts]")[0]
     declared = {name.lower() for name in re.findall(r'"([\w-]+)>=', project)}
     own = {"webui", *(name for path in (ROOT / "tests").rglob("*.py") for name in (path.stem, path.parent.name))}

@@ -20,6 +20,7 @@ from webui.domain.picture_options import (
     WHOLE_PICTURE,
 )
 from webui.domain.request import PARAMETERS
+from webui.errors import InvalidRequest
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class Field:
     choices: tuple[str, ...] = ()
 
     def value(self, sent: Any) -> Any:
-        """What the parameters get."""
-        if self.choices and isinstance(sent, int | float) and sent in range(len(self.choices)):
+        """What the parameters get. Raises ``InvalidRequest`` for a number that stands for nothing."""
+        if self.choices and isinstance(sent, int | float):
+            if sent not in range(len(self.choices)):
+                known = ", ".join(f"{number} ({choice})" for number, choice in enumerate(self.choices))
+                raise InvalidRequest(f"{self.name} must be one of {known}, not {sent}.", self.name)
             return self.choices[int(sent)]
         return sent if self.read is None else self.read(sent)
 
@@ -58,6 +62,11 @@ def _area(value: Any) -> Any:
 def _text(value: Any) -> Any:
     """An empty name is none."""
     return None if value == "" else value
+
+
+def _no_model(value: Any) -> Any:
+    """A1111's word for no checkpoint of its own."""
+    return "" if value == "None" else value
 
 
 COMMON: tuple[Field, ...] = (
@@ -87,6 +96,28 @@ COMMON: tuple[Field, ...] = (
     Field("s_noise", ("s_noise",)),
 )
 
+
+def _as_first(value: Any) -> Any:
+    """The words of A1111's form for what is as in the first pass."""
+    return "" if value in ("None", "Use same sampler", "Use same scheduler", "Use same checkpoint") else value
+
+
+TXT2IMG: tuple[Field, ...] = (
+    Field("denoising_strength", ("denoising_strength",), 0.75),  # of the second pass
+    Field("enable_hr", ("hires",), False),
+    Field("hr_upscaler", ("hires_upscaler",), "Latent", _text),
+    Field("hr_scale", ("hires_scale",), 2.0),
+    Field("hr_resize_x", ("hires_width",), 0),
+    Field("hr_resize_y", ("hires_height",), 0),
+    Field("hr_second_pass_steps", ("hires_steps",), 0),
+    Field("hr_sampler_name", ("hires_sampler",), None, _as_first),
+    Field("hr_scheduler", ("hires_schedule",), None, _as_first),
+    Field("hr_checkpoint_name", ("hires_checkpoint",), None, _as_first),
+    Field("hr_cfg", ("hires_cfg_scale",)),  # Forge's
+    Field("hr_prompt", ("hires_prompt",), ""),
+    Field("hr_negative_prompt", ("hires_negative_prompt",), ""),
+)
+
 IMG2IMG: tuple[Field, ...] = (
     Field("denoising_strength", ("denoising_strength",), 0.75),
     Field("resize_mode", ("resize_mode",), 0, choices=RESIZE_MODES),
@@ -106,11 +137,12 @@ PICTURES = ("init_image", "mask")  # parameters that are pictures: sent as such,
 
 def fields_of(kind: str) -> Mapping[str, Field]:
     """All fields that set parameters in ``txt2img`` or ``img2img``, A1111's first, then those under our own names."""
-    fields = {field.name: field for field in (*COMMON, *(IMG2IMG if kind == "img2img" else ()))}
+    own = [field for field in (IMG2IMG if kind == "img2img" else TXT2IMG) if PARAMETERS.keys() >= {*field.parameters}]
+    fields = {field.name: field for field in (*COMMON, *own)}
     of_pictures = () if kind == "img2img" else [name for name in PICTURE_OPTIONS if name not in TILES]
     for name in PARAMETERS:
         if name not in (*fields, *PICTURES, *of_pictures):
-            fields[name] = Field(name, (name,))
+            fields[name] = Field(name, (name,), None, _no_model if name.endswith("_checkpoint") else None)
     return MappingProxyType(fields)
 
 
@@ -131,31 +163,12 @@ OTHERS: Mapping[str, Any] = MappingProxyType(
         "force_task_id": None,
         "infotext": None,
         "restore_faces": None,
-        "refiner_checkpoint": None,
-        "refiner_switch_at": None,
         "disable_extra_networks": False,
         "firstpass_image": None,
         "comments": None,
     }
 )
-OTHERS_TXT2IMG: Mapping[str, Any] = MappingProxyType(
-    {
-        "enable_hr": False,
-        "firstphase_width": 0,
-        "firstphase_height": 0,
-        "hr_scale": 2.0,
-        "hr_upscaler": None,
-        "hr_second_pass_steps": 0,
-        "hr_resize_x": 0,
-        "hr_resize_y": 0,
-        "hr_checkpoint_name": None,
-        "hr_sampler_name": None,
-        "hr_scheduler": None,
-        "hr_prompt": "",
-        "hr_negative_prompt": "",
-        "denoising_strength": 0.75,
-    }
-)
+OTHERS_TXT2IMG: Mapping[str, Any] = MappingProxyType({"firstphase_width": 0, "firstphase_height": 0})
 OTHERS_IMG2IMG: Mapping[str, Any] = MappingProxyType(
     {"init_images": None, "mask": None, "latent_mask": None, "mask_round": True, "include_init_images": False}
 )
@@ -173,8 +186,6 @@ def _wanted(value: Any) -> bool:
 NOT_HERE: Mapping[str, str] = MappingProxyType(
     {
         "enable_hr": "Hires fix is not there yet. Draw the picture, then enlarge it (extra-single-image).",
-        "firstphase_width": "Hires fix is not there yet; leave firstphase_width at 0.",
-        "firstphase_height": "Hires fix is not there yet; leave firstphase_height at 0.",
         "restore_faces": "There is no face restoration here; leave restore_faces out.",
         "refiner_checkpoint": "The refiner is not there yet; leave refiner_checkpoint out.",
         "disable_extra_networks": "Networks cannot be switched off for one request; take their tags out of the prompt.",
@@ -183,6 +194,11 @@ NOT_HERE: Mapping[str, str] = MappingProxyType(
 )
 
 
-def wants(body: Mapping[str, Any], name: str) -> bool:
-    """Whether a request asks for what is not here."""
-    return _wanted(body.get(name))
+def refused(body: Mapping[str, Any]) -> InvalidRequest | None:
+    """The first thing that a request asks for and that is not here."""
+    for name, sentence in NOT_HERE.items():
+        if name not in FIELDS["txt2img"] and _wanted(body.get(name)):
+            return InvalidRequest(f"{name}: {sentence}", name)
+    if _wanted(body.get("script_name")):
+        return InvalidRequest(f"Script '{body['script_name']}' not found. There are no scripts here.", "script_name")
+    return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.api.bodies import input_picture
-from webui.api.fields import FIELDS, NOT_HERE, PICTURES, wants
+from webui.api.fields import FIELDS, PICTURES, refused
 from webui.api.options import OPTIONS, CallerOptions, option_value
 from webui.api.soft_inpainting import SCRIPT, script_parameters
 from webui.api.values import checked
@@ -33,12 +33,8 @@ class Prepared:
 
 def prepare(runtime: Runtime, options: CallerOptions, body: Mapping[str, Any], kind: str, owner: str) -> Prepared:
     """Read the body of ``txt2img`` or ``img2img``. Raises ``InvalidRequest`` with the field as A1111 calls it."""
-    for name, sentence in NOT_HERE.items():
-        if wants(body, name):
-            raise InvalidRequest(sentence, name)
-    if wants(body, "script_name"):
-        raise InvalidRequest(f"Script '{body['script_name']}' not found. There are no scripts here.", "script_name")
-
+    if refusal := refused(body):
+        raise refusal
     fields, notices = FIELDS[kind], list[str]()
     values = _defaults(kind) | options.parameters(owner)
     if body.get("infotext"):
@@ -52,6 +48,7 @@ def prepare(runtime: Runtime, options: CallerOptions, body: Mapping[str, Any], k
         if sent is None or (sent := field.value(sent)) is None:
             continue
         values |= {parameter: checked(PARAMETERS[parameter], sent, name) for parameter in field.parameters}
+    values |= _first_phase(body, values) if kind == "txt2img" else {}
     values |= _scripts(body.get("alwayson_scripts"), kind)
     values |= _pictures(runtime, body, owner) if kind == "img2img" else {}
     notices += _fit_schedule(values)
@@ -89,6 +86,18 @@ def _overridden(runtime: Runtime, overrides: Any) -> tuple[dict[str, Any], list[
     }
     others = [name for name in overrides if name not in OPTIONS]
     return values, [f"override_settings: nothing here takes {', '.join(others)}."] if others else []
+
+
+def _first_phase(body: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """How hires fix was asked for before 2023: width and height are what comes out, these what goes in."""
+    first = {
+        name: checked(PARAMETERS[name], body[field], field)
+        for name, field in (("width", "firstphase_width"), ("height", "firstphase_height"))
+        if body.get(field) not in (None, 0, "0")
+    }
+    if not first or not values.get("hires"):
+        return {}
+    return {"hires_width": values["width"], "hires_height": values["height"], **first}
 
 
 def _scripts(scripts: Any, kind: str) -> dict[str, Any]:
