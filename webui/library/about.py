@@ -30,7 +30,7 @@ NOTE_KEYS: Mapping[str, str] = {
     "preferred weight": "preferred_weight",
     "notes": "notes",
 }
-_MOST_TAGS, _MOST_WORDS, _LONGEST_LINE, _LONGEST_TEXT = 40, 40, 200, 4000
+_MOST_TAGS, _MOST_WORDS, _LONGEST_LINE, _LONGEST_TEXT = 24, 40, 200, 4000
 _KOHYA_SILENT = ("", "None", "last")  # names that say nothing
 
 

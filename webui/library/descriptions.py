@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from webui.library.scan import Found
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS descriptions (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, description TEXT NOT NULL)"
 )
+_BREATH = 0.001  # seconds between two files; reading one keeps Python's other threads, and so the page, from running
 _REMEMBERED = ("kind", "family", "layout", "prediction_type", "configs", "native_size", "suggested", "about", "problem")
 _ERRORS = {"incompatible": IncompatibleModel, "unsafe": UnsafeModel}
 
@@ -52,6 +54,7 @@ class Descriptions:
             file = known.get(found) or _restored(found, remembered.get(str(found.path)))
             if file is None or file.error is UnreadableModel:
                 file = describe(found)
+                time.sleep(_BREATH)
                 if file.error is not UnreadableModel:
                     fresh.append((str(found.path), _stamp(found), _to_json(file)))
             described[found] = file
@@ -86,7 +89,7 @@ def _to_json(file: ModelFile) -> str:
 def _stamp(found: Found) -> str:
     """Everything that a description depends on."""
     notes = [(str(path), stamp) for path, stamp in found.notes]
-    return json.dumps([_edition(), found.kind, found.stamp, str(found.sidecar), found.sidecar_stamp, notes])
+    return f"{_edition()} {found.kind} {found.stamp} {found.sidecar} {found.sidecar_stamp} {notes}"
 
 
 @cache

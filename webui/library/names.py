@@ -45,7 +45,8 @@ def aliases(found: Found, name: str) -> set[str]:
         suffixless.replace("/", "_"),  # A1111's model_name
         str(found.path),
     }
-    return {fold(alias) for alias in known} | {fold(alias.replace(",", "").replace(":", "")) for alias in known}
+    plain = {alias.replace(",", "").replace(":", "") for alias in known}
+    return {fold(alias) for alias in known | plain}
 
 
 def fold(name: str) -> str:

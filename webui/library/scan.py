@@ -41,6 +41,10 @@ class Found:
     preview_stamp: Stamp | None = None
     notes: tuple[tuple[Path, Stamp], ...] = ()
 
+    def __hash__(self) -> int:
+        """Of what tells files apart: thousands of them are looked up again and again."""
+        return hash((self.path, self.stamp))
+
 
 @dataclass
 class Scan:
@@ -194,4 +198,5 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp:
 
 
 def _relative(path: str, root: Path) -> str:
-    return os.path.relpath(path, root).replace(os.sep, "/")
+    """``path`` begins with ``root``, because the walk began there."""
+    return path[len(str(root)) :].lstrip(os.sep).replace(os.sep, "/")
