@@ -178,6 +178,7 @@ class Runtime:
             schedule=schedule.name,
             checkpoint=checkpoint.name,
             vae=self._vae_name(request),
+            refiner_checkpoint=self._refiner_name(request),
             lora_hashes=lora_hashes,
             ti_hashes=ti_hashes,
             seed=_drawn(request.seed),
@@ -299,6 +300,11 @@ class Runtime:
     def _with_styles(self, request: GenerationRequest, owner: str) -> GenerationRequest:
         prompt, negative, missing = self.styles.applied(owner, request.prompt, request.negative_prompt, request.styles)
         return dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=missing)
+
+    def _refiner_name(self, request: GenerationRequest) -> str:
+        if not request.refines:
+            return request.refiner_checkpoint
+        return self.library.find("checkpoint", request.refiner_checkpoint).name
 
     def _vae_name(self, request: GenerationRequest) -> str:
         for choice in VAE_CHOICES:

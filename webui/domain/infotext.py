@@ -22,6 +22,7 @@ from webui.domain.infotext_grammar import NOTES, ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.network_hashes import EMBEDDING, LORA, from_resources
 from webui.domain.picture_options import PICTURE_OPTIONS
+from webui.domain.refiner_options import REFINER_OPTIONS
 from webui.domain.request import PARAMETERS, GenerationRequest, Parameter
 from webui.domain.sampler_names import split_sampler_name
 from webui.domain.sampling_options import SAMPLING_OPTIONS
@@ -49,7 +50,7 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "old_timelines": False,
         "ensd": 0,
         "rng": "GPU",
-        **{name: PARAMETERS[name].default for name in (*PICTURE_OPTIONS, *SAMPLING_OPTIONS) if name not in _KEPT},
+        **{name: PARAMETERS[name].default for name in (*REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS) if name not in _KEPT},
     }
 )
 _SOFT = tuple(name for name in PICTURE_OPTIONS if name.startswith("soft_") and name != "soft_inpainting")
@@ -114,6 +115,8 @@ def _of_pictures(request: GenerationRequest) -> dict[str, str]:
 
 def _is_written(name: str, request: GenerationRequest) -> bool:
     value = getattr(request, name)
+    if name == "refiner_switch_at" and request.refiner_checkpoint:
+        return True
     if name in PICTURE_OPTIONS and name not in request.acting_picture_options():
         return False
     if name in _UNLESS_EMPTY:

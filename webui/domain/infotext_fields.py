@@ -53,6 +53,8 @@ SETTINGS: tuple[str, ...] = (
     "Refiner switch at",
     "Hires refiner",
     "Refiner switch by sampling steps",
+    "Aesthetic score",
+    "Negative aesthetic score",
     # what is painted over, and how
     "Resize mode",
     "Exact steps",

@@ -16,6 +16,7 @@ from typing import Any
 
 from webui.domain.parameter import Parameter, parameter
 from webui.domain.picture_options import PICTURE_OPTIONS, PictureOptions
+from webui.domain.refiner_options import REFINER_OPTIONS, RefinerOptions
 from webui.domain.sampling_options import SAMPLING_OPTIONS, SamplingOptions
 from webui.errors import InvalidRequest
 
@@ -26,7 +27,7 @@ LATENT_PIXELS = 8  # one latent is 8 x 8 pixels in every family
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(PictureOptions, SamplingOptions):
+class GenerationRequest(PictureOptions, RefinerOptions, SamplingOptions):
     """One job of one or more pictures. Frozen; change it with ``dataclasses.replace``.
 
     Values are checked on construction: a wrong type or a value out of range raises ``InvalidRequest``. Names (sampler,
@@ -225,13 +226,16 @@ class GenerationRequest(PictureOptions, SamplingOptions):
         return dataclasses.replace(alone, seed=self.seed + index)
 
 
+_OTHERS = (*REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
+
+
 def _declared() -> dict[str, Parameter]:
-    """The request's own parameters first, in the order in which they stand above, then those about pictures and sampling."""
+    """The request's own parameters first, in the order in which they stand above, then those of the modules that it names."""
     fields = {field.name: field for field in dataclasses.fields(GenerationRequest)}
-    own = [name for name in fields if name not in (*PICTURE_OPTIONS, *SAMPLING_OPTIONS)]
+    own = [name for name in fields if name not in _OTHERS]
     return {
         name: Parameter(name=name, default=fields[name].default, **fields[name].metadata)
-        for name in (*own, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
+        for name in (*own, *_OTHERS)
     }
 
 

@@ -76,7 +76,7 @@ def _drawn(
     """The pictures of a batch. Each stage is tried in ways that need less and less memory."""
     yield from models.load(selection)
     is_large = max(request.width, request.height) > options.tile_vae_above
-    with models.use(selection) as model, seamless([model.checkpoint.unet, model.vae], request.tile_x, request.tile_y):
+    with models.use(selection) as model, seamless([*model.unets, model.vae], request.tile_x, request.tile_y):
         start = yield from with_recovery(
             [
                 Way("encoded in strips.", partial(_start, request, pictures, canvas, model, tiled=tiled))

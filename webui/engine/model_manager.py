@@ -10,8 +10,8 @@ from __future__ import annotations
 import gc
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from webui.engine.families.networks import load_vae
 from webui.engine.guidance import Network
 from webui.engine.hypernetworks import changes_nothing, hypernetworks_on, read_hypernetwork
 from webui.engine.patches import Applied, Patches
+from webui.engine.selection import AdapterUse, HypernetworkUse, Selection
 from webui.engine.taesd import load_taesd
 from webui.engine.tokenizer import ClipTokenizer
 from webui.engine.upscaler import Upscaler, read_upscaler
@@ -42,44 +43,9 @@ from webui.errors import IncompatibleModel, OutOfMemory, UnreadableModel
 from webui.library.identity import TEXT_ENCODERS
 from webui.library.model_file import ModelFile
 
+__all__ = ["AdapterUse", "HypernetworkUse", "Model", "ModelManager", "Selection"]
+
 Key = tuple[str, int, int]
-
-
-@dataclass(frozen=True)
-class AdapterUse:
-    """A LoRA or one of its kin, with the strengths at which it changes text encoder and U-Net.
-
-    ``dyn`` bounds the rank of LoRA layers; None uses all of it.
-    """
-
-    file: ModelFile
-    te: float = 1.0
-    unet: float = 1.0
-    dyn: int | None = None
-
-
-@dataclass(frozen=True)
-class HypernetworkUse:
-    """A hypernetwork and how strongly it acts; 1 as it was trained."""
-
-    file: ModelFile
-    strength: float = 1.0
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The model files that a request runs with. ``vae`` None is the checkpoint's own, ``taesd`` None has no preview.
-
-    ``embeddings`` are those whose names the prompts may use. ``hypernetworks`` act one after another in this order.
-    """
-
-    checkpoint: ModelFile
-    vae: ModelFile | None = None
-    taesd: ModelFile | None = None
-    embeddings: tuple[ModelFile, ...] = ()
-    hypernetworks: tuple[HypernetworkUse, ...] = ()
-    adapters: tuple[AdapterUse, ...] = ()
-    upscaler: ModelFile | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +58,7 @@ class Model:
     tokenizer: ClipTokenizer
     compute: Compute
     added: AddedWords
+    refiner: Model | None = None
 
     @property
     def words(self) -> EmbeddingWords:
@@ -138,20 +105,29 @@ class Model:
 
     @property
     def is_float32(self) -> bool:
-        return all(next(module.parameters()).dtype == torch.float32 for module in (self.checkpoint.unet, self.vae))
+        return all(next(module.parameters()).dtype == torch.float32 for module in (*self.unets, self.vae))
+
+    @property
+    def unets(self) -> tuple[nn.Module, ...]:
+        """That of the checkpoint, and that of the refiner if there is one."""
+        return (self.checkpoint.unet, *(self.refiner.unets if self.refiner else ()))
 
     @contextmanager
     def in_float32(self) -> Iterator[None]:
         """Everything in full precision inside; half precision returns bit for bit, as widening it loses nothing."""
-        modules = (self.checkpoint.unet, *self.checkpoint.text_encoders.values(), self.vae)
+        checkpoints = [model.checkpoint for model in (self, self.refiner) if model is not None]
+        encoders = (encoder for checkpoint in checkpoints for encoder in checkpoint.text_encoders.values())
+        modules = (*self.unets, *encoders, self.vae)
         before = [next(module.parameters()).dtype for module in modules]
-        self.checkpoint.prompts.clear()
+        for checkpoint in checkpoints:
+            checkpoint.prompts.clear()
         try:
             for module in modules:
                 module.float()
             yield
         finally:
-            self.checkpoint.prompts.clear()
+            for checkpoint in checkpoints:
+                checkpoint.prompts.clear()
             for module, dtype in zip(modules, before, strict=True):
                 module.to(dtype)
 
@@ -179,10 +155,15 @@ class ModelManager:
         wanted += [selection.upscaler] if selection.upscaler is not None else []
         wanted += [use.file for use in selection.adapters]
         wanted += [*_fitting(selection), *(use.file for use in selection.hypernetworks)]
+        refining = selection.of_refiner
+        wanted += [refining.checkpoint, *_fitting(refining)] if refining is not None else []
         self._in_use = frozenset(_key(file) for file in wanted)
         for file in wanted:
             yield from self._bring(file)
         yield from self._patch(selection)
+        if refining is not None:
+            self._check_refiner(selection, refining.checkpoint)
+            yield from self._patch(refining)
         yield from self._remark(selection)
 
     def load_upscalers(self, files: Sequence[ModelFile]) -> Iterator[Loading]:
@@ -206,6 +187,15 @@ class ModelManager:
         if vae is not checkpoint.vae:
             # a VAE file does not say how its latents are scaled; the checkpoint's family does
             vae.register_to_config(scaling_factor=checkpoint.latent_scale)
+        with ExitStack() as stack:
+            model = stack.enter_context(self._use(selection, vae))
+            if selection.of_refiner is not None:
+                model = replace(model, refiner=stack.enter_context(self._use(selection.of_refiner, vae)))
+            yield model
+
+    @contextmanager
+    def _use(self, selection: Selection, vae: AutoencoderKL) -> Iterator[Model]:
+        checkpoint = self._loaded[_key(selection.checkpoint)]
         taesd = None if selection.taesd is None else self._loaded[_key(selection.taesd)]
         patches = self._patches[_key(selection.checkpoint)]
         if not patches.carry(self._applied(selection)):  # its loading was not pulled to the end
@@ -219,6 +209,16 @@ class ModelManager:
         acting = [(self._loaded[_key(use.file)], use.strength) for use in selection.hypernetworks]
         with hypernetworks_on(checkpoint.unet, acting):
             yield Model(checkpoint, vae, taesd, self._tokenizer, self.compute, added)
+
+    def _check_refiner(self, selection: Selection, file: ModelFile) -> None:
+        """Raises ``IncompatibleModel`` where the refiner's latents or what it predicts are others than the checkpoint's."""
+        first, second = self._loaded[_key(selection.checkpoint)], self._loaded[_key(file)]
+        same = first.prediction_type == second.prediction_type and first.latent_scale == second.latent_scale
+        if not same or first.unet.config.in_channels < second.unet.config.in_channels:
+            raise IncompatibleModel(
+                f'"{file.name}" cannot go on with what "{selection.checkpoint.name}" began: its latents, or what it predicts of '
+                "them, are of another kind. Choose another refiner."
+            )
 
     def free_unused(self) -> None:
         """Let go of everything that the current selection does not name."""

@@ -24,11 +24,12 @@ from webui.engine.chunks import chunk_prompt
 from webui.engine.conditioning import Conditioning
 from webui.engine.denoise import denoise
 from webui.engine.families.base import Checkpoint
-from webui.engine.guidance import Guidance
+from webui.engine.guidance import Guidance, Guide, Network
 from webui.engine.latents import linear_preview, preview_jpeg, tiny_preview
 from webui.engine.model_manager import Model
 from webui.engine.noise import BatchNoise, PictureNoise
 from webui.engine.prompting import PromptedGuidance
+from webui.engine.refiner import relay_of
 from webui.engine.samplers import build
 from webui.engine.schedulers.base import Scheduler
 from webui.engine.schedulers.solver import Noise
@@ -62,6 +63,8 @@ def sample(
     """
     scheduler, steps = build_scheduler(request, model.checkpoint, from_picture=start.latents is not None)
     guidance = guided_by_prompts(request, scheduler, model, steps)
+    refiner = model.refiner
+    refined = guided_by_prompts(request, scheduler, refiner, steps) if refiner else None
     channels = model.vae.config.latent_channels
     noises = [PictureNoise.of(picture, channels, model.compute.device) for picture in pictures]
     together = 1 if scheduler.adaptive else len(pictures)
@@ -74,9 +77,12 @@ def sample(
         else:
             latents = noised(request, scheduler, here.latents, noise)
         added = sampling_noise(scheduler, noise)
-        running = denoise(
-            model.network(), scheduler, latents, added, guidance, pictures_per_call, here.beside, here.kept
-        )
+        network: Network = model.network()
+        guide: Guide = guidance
+        if refiner is not None and refined is not None:
+            relay = relay_of(model, refiner, guidance, refined, scheduler, request.refiner_switch_at)
+            network, guide = relay.network, relay
+        running = denoise(network, scheduler, latents, added, guide, pictures_per_call, here.beside, here.kept)
         for state in running:
             calls += 1
             yield Step(calls, state.steps, batch, request.batch_count, state.sigma)

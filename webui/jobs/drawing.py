@@ -92,6 +92,7 @@ def select(library: Library, request: GenerationRequest, named: NamedFiles, *, w
         checkpoint,
         _vae(library, request, checkpoint),
         taesd,
+        refiner=library.find("checkpoint", request.refiner_checkpoint) if request.refines else None,
         embeddings=named.embeddings,
         hypernetworks=tuple(HypernetworkUse(file, tag.te) for tag, file in named.hypernetworks),
         adapters=tuple(AdapterUse(file, tag.te, tag.unet, tag.dyn) for tag, file in named.loras),
@@ -123,6 +124,8 @@ def _hashes(library: Library, selection: Selection, named: NamedFiles) -> dict[s
     if selection.vae is not None:
         resources["vae"] = library.hash(selection.vae)[:10]
         facts |= {"vae": selection.vae.path.name, "vae_hash": resources["vae"]}
+    if selection.refiner is not None:
+        facts["refiner_checkpoint"] = f"{selection.refiner.name} [{library.hash(selection.refiner)[:10]}]"
     embeddings = [file for file in named.embeddings if not why_skipped(file, selection.checkpoint)]
     facts["lora_hashes"] = write_hashes((tag.name, library.lora_hash(file)[:12]) for tag, file in named.loras)
     facts["ti_hashes"] = write_hashes((file.name, library.hash(file)[:12]) for file in embeddings)

@@ -28,6 +28,7 @@ from webui.tabs import form_connections as connect
 from webui.tabs.components import Form, Tab, asset, choice_field, flag_field, number_field, widget_html
 from webui.tabs.models import ModelBar, default_checkpoint, suggestions
 from webui.tabs.prompt_tools import prompt_notes, style_row
+from webui.tabs.refiner import refiner_fields
 from webui.tabs.sampling import option_fields, sampling_fields
 from webui.tabs.streaming import results_panel
 
@@ -142,6 +143,7 @@ def _parameters(
     fields |= option_fields(tab)
     if below:
         fields |= below(tab)
+    fields |= refiner_fields(runtime, tab)
     with gr.Accordion("Extra: variations of a seed", open=False):
         fields["variation_seed"] = _seed("variation_seed", "variation-tools", tab)
         fields["variation_strength"] = number_field("variation_strength", prefix=prefix)

@@ -19,7 +19,6 @@ from webui.engine.families.networks import load_checkpoint, padded_with_zeros
 from webui.library.model_file import ModelFile
 
 CROP = (0, 0)  # top, left: as if the picture had been cut out of a larger one there
-GOOD_SCORE, BAD_SCORE = 6.0, 2.5  # of a picture's beauty, 1 ... 10, which the refiner is told; A1111's choice
 
 
 class StableDiffusionXL:
@@ -54,4 +53,5 @@ class StableDiffusionXLRefiner(StableDiffusionXL):
 
     def sizes(self, request: GenerationRequest, is_negative: bool) -> tuple[float, ...]:
         """Height and width of the original, where it was cropped, and the score."""
-        return (request.height, request.width, *CROP, BAD_SCORE if is_negative else GOOD_SCORE)
+        score = request.negative_aesthetic_score if is_negative else request.aesthetic_score
+        return (request.height, request.width, *CROP, score)
