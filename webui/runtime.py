@@ -146,7 +146,7 @@ class Runtime:
 
         Names of styles that the owner has none of stay in it, and the job tells of them.
         """
-        request = self._with_styles(request, owner)
+        request = self.styles.put_into(request, owner)
         sampler, schedule = find_sampler_and_schedule(request.sampler, request.schedule)
         pixels = request.width * request.height * request.batch_size
         if pixels > self.settings.max_pixels:
@@ -296,10 +296,6 @@ class Runtime:
         sampler, schedule = find_sampler_and_schedule(request.sampler, request.schedule)
         model = trained_noise_model(with_overrides(checkpoint.configs["scheduler"], request))
         return visited_levels(sampler.name, schedule.name, request.steps, model, request, checkpoint.family)
-
-    def _with_styles(self, request: GenerationRequest, owner: str) -> GenerationRequest:
-        prompt, negative, missing = self.styles.applied(owner, request.prompt, request.negative_prompt, request.styles)
-        return dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=missing)
 
     def _refiner_name(self, request: GenerationRequest) -> str:
         if not request.refines:

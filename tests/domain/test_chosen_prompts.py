@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.domain.chosen_prompts import choose_prompts, without_choices
+from webui.domain.chosen_prompts import PROMPTS, TEMPLATES, choose_prompts, without_choices
 from webui.domain.prompt import parse_attention
 from webui.domain.request import GenerationRequest
 
@@ -68,3 +68,12 @@ def test_any_text_can_be_made_plain(text):
     if plain != text:
         letters = ["".join(getattr(piece, "text", "") for piece in parse_attention(each)) for each in (plain, text)]
         assert letters[0] == letters[1]
+
+
+def test_every_prompt_chooses_and_a_second_pass_as_the_first():
+    word = "{" + "|".join("abcdefghij") + "}"
+    written = request(word, **dict.fromkeys(PROMPTS[1:], word))
+    chosen = choose_prompts(written, {})
+    assert chosen.templates == {TEMPLATES[name][0]: word for name in PROMPTS}
+    for first in PROMPTS[:2]:
+        assert len({getattr(chosen.request, name) for name in PROMPTS if name.removeprefix("hires_") == first}) == 1

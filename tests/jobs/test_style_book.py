@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from webui.domain.chosen_prompts import PROMPTS
+from webui.domain.request import GenerationRequest
 from webui.domain.styles import Style, read_yaml
 from webui.errors import InvalidRequest, StorageFailure
 from webui.jobs.style_book import MOST_STYLES, StyleBook
@@ -117,3 +120,12 @@ def test_a_style_is_written_whole_or_not_at_all(book, tmp_path, monkeypatch):
         book.save("anna", Style("m", "y"))
     assert list(private.parent.iterdir()) == [private]
     assert read_yaml(private.read_text(encoding="utf-8")) == (Style("n", "x"),)
+
+
+def test_a_request_gets_its_styles_once_and_keeps_names_of_none(book):
+    book.save("anna", Style("Dark", "at night", "sun"))
+    request = GenerationRequest(prompt="a fox", negative_prompt="blurry", styles=("Dark", "Nope"))
+    styled = book.put_into(request, "anna")
+    assert styled == replace(request, prompt="a fox, at night", negative_prompt="blurry, sun", styles=("Nope",))
+    again = book.put_into(replace(request, **dict.fromkeys(PROMPTS, "x")), "anna")
+    assert [getattr(again, name) for name in PROMPTS] == ["x, at night", "x, sun"] * (len(PROMPTS) // 2)

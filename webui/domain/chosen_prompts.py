@@ -9,15 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from webui.domain.comments import strip_comments
-from webui.domain.request import GenerationRequest
+from webui.domain.request import PARAMETERS, GenerationRequest
 from webui.domain.variants import read_template
 from webui.domain.wildcards import resolve
 
-# prompt -> the key under which an infotext keeps what was written, as the Dynamic Prompts extension has it
-TEMPLATES: Mapping[str, str] = {"prompt": "Template", "negative_prompt": "Negative Template"}
 SECOND_STREAM = 2**64  # so that {a|b} in the negative prompt does not choose the same as in the prompt
+
+# prompt -> the key under which an infotext keeps what was written, as the Dynamic Prompts extension has it, and what is
+# added to the seed: a second pass should choose as the first one did
+TEMPLATES: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {
+        "prompt": ("Template", 0),
+        "negative_prompt": ("Negative Template", SECOND_STREAM),
+        "hires_prompt": ("Hires Template", 0),
+        "hires_negative_prompt": ("Hires Negative Template", SECOND_STREAM),
+    }
+)
+PROMPTS = tuple(name for name in TEMPLATES if name in PARAMETERS)
 
 _SIGNS = re.compile(r"(?P<kept>\\.|<\w+:[^>]+>)|\{|__", re.DOTALL)
 
@@ -42,10 +53,11 @@ def choose_prompts(request: GenerationRequest, files: Mapping[str, str]) -> Chos
     changes: dict[str, str] = {}
     templates: dict[str, str] = {}
     remarks: list[str] = []
-    for number, (name, key) in enumerate(TEMPLATES.items()):
+    for name in PROMPTS:
+        key, stream = TEMPLATES[name]
         written: str = getattr(request, name)
         plain = strip_comments(written)
-        resolved = resolve(plain, request.seed + number * SECOND_STREAM, files)
+        resolved = resolve(plain, request.seed + stream, files)
         remarks += [remark.message for remark in resolved.remarks]
         text = resolved.text if request.emphasis == "None" else without_choices(resolved.text)
         if resolved.template is not None and text != plain:

@@ -55,6 +55,7 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
 )
 _SOFT = tuple(name for name in PICTURE_OPTIONS if name.startswith("soft_") and name != "soft_inpainting")
 _ALWAYS_WRITTEN = ("schedule", "denoising_strength", "mask_padding", *_SOFT)  # where they mean something
+_TEMPLATES = (*NOTES, "Hires Template", "Hires Negative Template")
 _HOLDS_BRACKETS = re.compile(r"[(\[]")
 _HOLDS_SIGNS = re.compile(r"[(\[\\]|BREAK")
 _UNLESS_EMPTY = ("checkpoint", "checkpoint_hash")
@@ -189,9 +190,9 @@ def to_request(
         remarks.append(f"{old_hash[0]} is a checkpoint hash of 2022, which is not taken of the whole file.")
 
     remarks += [
-        f"The seed chose this out of the {key.lower()} {fields.left[key]}" for key in NOTES if key in fields.left
+        f"The seed chose this out of the {key.lower()} {fields.left[key]}" for key in _TEMPLATES if key in fields.left
     ]
-    unused = {key: value for key, value in fields.left.items() if key not in (*_ORIGIN, *NOTES)}
+    unused = {key: value for key, value in fields.left.items() if key not in (*_ORIGIN, *_TEMPLATES)}
     return request, unused, tuple(remarks)
 
 

@@ -25,7 +25,9 @@ def best_matches(
     if not wanted:
         return tuple(nsmallest(most, names, key=str.casefold))
     scattered = re.compile(".*?".join(map(re.escape, wanted.replace(" ", "")))) if loosely else None
-    ranked = ((rank, len(name), name.casefold(), name) for name in names if (rank := _rank(wanted, name, scattered)) < 5)
+    ranked = (
+        (rank, len(name), name.casefold(), name) for name in names if (rank := _rank(wanted, name, scattered)) < 5
+    )
     return tuple(name for *_, name in nsmallest(most, ranked))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from webui.domain.chosen_prompts import TEMPLATES, ChosenPrompts, choose_prompts
+from webui.domain.chosen_prompts import PROMPTS, ChosenPrompts, choose_prompts
 from webui.domain.events import Notice, Preview, Step
 from webui.domain.request import GenerationRequest
 from webui.engine.drawn import Drawn
@@ -39,7 +39,7 @@ def choosing(draw: Draw, wildcards: Mapping[str, str]) -> Draw:
 
 
 def _prompts(picture: ChosenPrompts) -> dict[str, Any]:
-    return {name: getattr(picture.request, name) for name in TEMPLATES}
+    return {name: getattr(picture.request, name) for name in PROMPTS}
 
 
 def _told(drawn: Drawn, picture: ChosenPrompts) -> Drawn:

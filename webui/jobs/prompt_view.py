@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from webui.domain.chosen_prompts import TEMPLATES, choose_prompts
+from webui.domain.chosen_prompts import choose_prompts
 from webui.domain.comments import LEFT, comments
 from webui.domain.located import MOST_REMARKS, Located, Remark
 from webui.domain.network_tags import find_tags
@@ -78,7 +78,7 @@ def see_prompts(
         _seen(
             library, tokenizer, request, getattr(request, name), getattr(chosen, name), files, name != "prompt", in_full
         )
-        for name in TEMPLATES
+        for name in ("prompt", "negative_prompt")
     )
     return positive, negative
 

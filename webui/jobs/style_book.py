@@ -13,9 +13,12 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from webui.domain.chosen_prompts import PROMPTS
+from webui.domain.request import GenerationRequest
 from webui.domain.styles import Style, apply_styles, read_csv, read_yaml, recognise, write_yaml
 from webui.errors import InvalidRequest, InvalidSettings, StorageFailure, did_you_mean
 from webui.library.text_files import TextFiles
@@ -83,6 +86,19 @@ class StyleBook:
         """Both prompts with the styles in them, and the names that there are no styles of."""
         styles, missing = self.named(owner, names)
         return (*apply_styles(prompt, negative_prompt, styles), missing)
+
+    def put_into(self, request: GenerationRequest, owner: str) -> GenerationRequest:
+        """The request with its styles in its prompts; names that there are no styles of stay behind.
+
+        They go into the prompts of the second pass, too, unless these are empty and so mean those of the first.
+        """
+        styles, missing = self.named(owner, request.styles)
+        changes: dict[str, Any] = {"styles": missing}
+        for name in PROMPTS:
+            written = getattr(request, name)
+            if written or not name.startswith("hires"):
+                changes[name] = apply_styles(written, written, styles)["negative" in name]
+        return replace(request, **changes)
 
     def recognised(self, owner: str, prompt: str, negative_prompt: str) -> tuple[str, str, tuple[str, ...]]:
         """Both prompts without the styles that were applied to them, and the names of these."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from webui.domain.chosen_prompts import PROMPTS
 from webui.domain.infotext import parse, to_request
 from webui.domain.request import GenerationRequest
 from webui.domain.samplers import find_sampler
@@ -29,8 +30,9 @@ def pasted(
     base = _usable(current)
     request, unused, remarks = to_request(parse(text), base)
     notes = list(remarks)
-    prompt, negative, styles = runtime.styles.recognised(owner, request.prompt, request.negative_prompt)
-    request = dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=styles)
+    if not any(getattr(request, name) for name in PROMPTS[2:]):  # those of a second pass would be styled twice
+        prompt, negative, styles = runtime.styles.recognised(owner, request.prompt, request.negative_prompt)
+        request = dataclasses.replace(request, prompt=prompt, negative_prompt=negative, styles=styles)
     civitai = unused.pop("Civitai resources", "")
     request, about_networks = runtime.with_networks_here(request, civitai)
     request, about_models = _with_models_here(runtime, request, base)

@@ -18,7 +18,7 @@ from webui.domain.name_matches import best_matches
 from webui.domain.request import PARAMETERS, GenerationRequest
 from webui.domain.styles import Style
 from webui.errors import InvalidRequest, WebUIError
-from webui.runtime import LOCAL_OWNER, Runtime
+from webui.runtime import Runtime
 from webui.tabs.components import QUIET, Tab, asset, owner_of, typed, widget_html
 
 # What of a form tells how its prompts are read.
@@ -110,7 +110,7 @@ def style_row(runtime: Runtime, tab: Tab, prompts: Mapping[str, Component]) -> g
     parameter = PARAMETERS["styles"]
     with gr.Row(elem_classes="style-row"):
         styles = gr.Dropdown(
-            style_names(runtime, LOCAL_OWNER),
+            [],  # the page is built once for all, so it cannot know whose styles these are
             value=[],
             label=parameter.label,
             multiselect=True,
