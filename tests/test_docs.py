@@ -90,7 +90,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_are_named_exist(page: Path) -> None:
     known = {setting.flag for setting in SETTINGS.values()} | {"--" + name.replace("_", "-") for name in PARAMETERS}
-    known |= {*FOLDER_FLAGS, *SAME_AS, *IGNORED, *REFUSED, "--help", "--config", "--insecure"}
+    known |= {*FOLDER_FLAGS, *SAME_AS, *IGNORED, *REFUSED, "--help", "--config", "--insecure", "--nowebui"}
     known |= {"--admin", "--adopt", "--role", "--label", "--password-stdin"}  # of lucid users
     known |= {"--index-url", "--check", "--work", "--only"}  # pip's, ruff's, the training's, the benchmarks'
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))

@@ -73,7 +73,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    server.serve(read_settings(args), insecure=args.insecure)
+    server.serve(read_settings(args), insecure=args.insecure, with_page=not args.nowebui)
     return 0
 
 

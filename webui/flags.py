@@ -42,14 +42,15 @@ SAME_AS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 _ATTENTION = "attention is PyTorch's own scaled_dot_product_attention, which is as fast"
 _MEMORY = "models move in and out of memory by themselves, and a picture that does not fit is decoded in tiles"
 _NAN = "a NaN is always looked for, and a part that gave one is run again in float32"
-_LATER_API = "the HTTP API comes in a later version; the page starts without it"
+_ALWAYS_API = "the HTTP API is always there, on the page's port (docs/api.md)"
 _NO_EFFECT = "nothing here needs it"
 
 # flag -> why it can be ignored
 IGNORED: Mapping[str, str] = MappingProxyType(
     {
-        "--api": _LATER_API,
-        "--api-log": _LATER_API,
+        "--api": _ALWAYS_API,
+        "--api-log": "what programs draw is in the history, as everything is",
+        "--api-server-stop": "a server is stopped where it was started, not over HTTP",
         "--xformers": _ATTENTION,
         "--force-enable-xformers": _ATTENTION,
         "--opt-sdp-attention": _ATTENTION,
@@ -113,7 +114,6 @@ _NO_PICKLES = "a model file that could run code is never opened, and there is no
 # flag -> why it is not done
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "--nowebui": "the HTTP API comes in a later version, so that nothing would be served",
         "--share": _NO_TUNNEL,
         "--ngrok": _NO_TUNNEL,
         "--enable-insecure-extension-access": _NO_EXTENSIONS,
@@ -200,8 +200,7 @@ def add_settings_flags(parser: Parser, serving: bool) -> None:
     for flag in IGNORED_WITH_VALUE:
         parser.add_argument(flag, default=None, help=argparse.SUPPRESS)
     parser.epilog = (
-        "Other flags of A1111 and Forge are understood too. The HTTP API comes in a later version: --api is noted,\n"
-        "--nowebui is refused, since nothing would be served.\n"
+        "Other flags of A1111 and Forge are understood too.\n"
         f"Noted and ignored: {_wrapped((*IGNORED, *IGNORED_WITH_VALUE))}\n"
         f"Refused, with the reason: {_wrapped(tuple(REFUSED))}"
     )

@@ -36,9 +36,10 @@ def add_flags(parser: Parser) -> None:
         action="store_true",
         help="Serve to other computers without accounts: all who reach the port may draw, and see all pictures.",
     )
+    parser.add_argument("--nowebui", action="store_true", help="Serve the HTTP API without the page.")
 
 
-def serve(settings: Settings, insecure: bool = False) -> None:
+def serve(settings: Settings, insecure: bool = False, with_page: bool = True) -> None:
     """Answer until Ctrl-C or SIGTERM. Raises ``InvalidSettings`` when the address, the port or a folder cannot be used."""
     if not (is_loopback(settings.host) or insecure or has_accounts(settings)):
         raise InvalidSettings(
@@ -64,7 +65,7 @@ def serve(settings: Settings, insecure: bool = False) -> None:
         runtime = Runtime(settings)
         try:
             config = uvicorn.Config(
-                guarded(application(runtime), runtime.accounts, settings),
+                guarded(application(runtime, with_page), runtime.accounts, settings),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=_GOODBYE_SECONDS,
@@ -90,20 +91,23 @@ def has_accounts(settings: Settings) -> bool:
         accounts.close()
 
 
-def application(runtime: Runtime) -> FastAPI:
+def application(runtime: Runtime, with_page: bool = True) -> FastAPI:
     """All that is served, without the gate: the gate's own pages, the API, then the page with all that belongs to it."""
-    import gradio
     from fastapi import FastAPI
 
     from webui import metrics
     from webui.api.routes import add_routes
     from webui.gate import pages
-    from webui.tabs import page
 
     served = FastAPI(title="Lucid", docs_url=None, redoc_url=None, openapi_url=None)
     served.router.routes.extend([*pages.routes(runtime.accounts), metrics.route(runtime)])
     add_routes(served, runtime)
-    gradio.mount_gradio_app(served, page.build(runtime), path="/", **page.mount_options(runtime))
+    if with_page:
+        import gradio
+
+        from webui.tabs import page
+
+        gradio.mount_gradio_app(served, page.build(runtime), path="/", **page.mount_options(runtime))
     return served
 
 
