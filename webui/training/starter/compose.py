@@ -135,12 +135,19 @@ def caption(motif: Motif, rng: np.random.Generator) -> str:
 
 def draw(motif: Motif, sprites: Sprites, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
     """(the picture, RGB; where the motif is, L), both ``SIDE`` x ``SIDE``. ``rng`` varies what the words leave open."""
-    return _compose(_sprite(motif, sprites, rng), motif, rng)
+    return compose(sprite_of(motif, sprites, rng), motif, rng)
 
 
-def _compose(sprite: Image.Image, motif: Motif, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
-    is_scene = motif.ground in SCENES
-    picture = draw_scene(motif.ground, SIDE, rng) if is_scene else draw_ground(COLOURS[motif.ground], SIDE, rng)
+def compose(
+    sprite: Image.Image, motif: Motif, rng: np.random.Generator, ground: Image.Image | None = None
+) -> tuple[Image.Image, Image.Image]:
+    """The sprite as often, as large and where the motif says, on ``ground`` or the one that it names."""
+    if ground is not None:
+        picture = ground.copy()
+    elif motif.ground in SCENES:
+        picture = draw_scene(motif.ground, SIDE, rng)
+    else:
+        picture = draw_ground(COLOURS[motif.ground], SIDE, rng)
     mask = Image.new("L", (SIDE, SIDE))
     for x, y, side in _boxes(motif, rng):
         scale = side / max(sprite.size)
@@ -170,7 +177,8 @@ def _boxes(motif: Motif, rng: np.random.Generator) -> list[tuple[float, float, f
     return [(x, y, side)]
 
 
-def _sprite(motif: Motif, sprites: Sprites, rng: np.random.Generator) -> Image.Image:
+def sprite_of(motif: Motif, sprites: Sprites, rng: np.random.Generator) -> Image.Image:
+    """The icon or the shape, RGBA, in the colour that the motif says."""
     if motif.is_shape:
         return draw_shape(motif.subject, jitter(COLOURS[motif.colour], 6, rng))
     sprite = sprites[motif.style, motif.thing.slug]
@@ -203,10 +211,10 @@ def random_picture(sprites: Sprites, rng: np.random.Generator) -> Image.Image:
     """For the autoencoder: any icon of any set (also those without a name) or a shape, half of them mirrored."""
     motif = _any_motif(rng, THINGS)
     if motif.is_shape:
-        sprite = _sprite(motif, sprites, rng)
+        sprite = sprite_of(motif, sprites, rng)
     else:
         sprite = list(sprites.pictures.values())[int(rng.integers(len(sprites.pictures)))]
         if motif.colour:
             sprite = dye(sprite, motif.colour)
-    picture, _ = _compose(sprite, motif, rng)
+    picture, _ = compose(sprite, motif, rng)
     return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else picture

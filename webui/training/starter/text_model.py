@@ -72,11 +72,11 @@ class Vocabulary:
         self.unknown = (~is_known).nonzero()[:, 0]
 
     def compact(self, full: Tensor) -> nn.Embedding:
-        """A table of the used rows of ``full`` (size, width) and one for the rest, their mean."""
+        """A table of the used rows of ``full`` (size, width) and one for the rest: what these are on average."""
         table = nn.Embedding(len(self.used) + 1, full.shape[1])
         with torch.no_grad():
             table.weight[:-1] = full[self.used]
-            table.weight[-1] = full[self.used].mean(0)
+            table.weight[-1] = full[self.unknown].mean(0)
         return table
 
     def expand(self, table: Tensor) -> Tensor:
