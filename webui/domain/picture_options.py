@@ -251,7 +251,7 @@ class PictureOptions:
         slider_maximum=512,
     )
     extend_fill: str = parameter(
-        "mirror",
+        "edge",
         "Extend with",
         "What lies in the new part to begin with: noise in the picture's colours, its mirror image, or its edge.",
         infotext="Extend fill",
