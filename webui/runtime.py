@@ -347,7 +347,8 @@ def _limits(settings: Settings) -> Limits:
 
 
 def adopt_local(settings: Settings, owner: str) -> int:
-    """Give ``owner`` what was made without accounts; returns how many jobs."""
+    """Give ``owner`` what was made without accounts, and what it was made from; returns how many jobs."""
+    InputPictures(settings.var_dir / "inputs").give(LOCAL_OWNER, owner)
     database = Database(settings.var_dir / "lucid.sqlite3")
     try:
         return change_owner(database, LOCAL_OWNER, owner)

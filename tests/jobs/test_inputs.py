@@ -160,5 +160,13 @@ def test_what_nobody_asks_for_goes_and_what_is_needed_stays(tmp_path: Path) -> N
     assert not leftover.exists()
 
 
+def test_pictures_can_be_handed_over(inputs: InputPictures) -> None:
+    ids = [inputs.add(filed(gradient(size=(width, 8))), "local") for width in (8, 16)]
+    inputs.add(filed(gradient(size=(8, 8))), "ann")
+    inputs.give("local", "ann")
+    assert all(inputs.holds(id, "ann") for id in ids)
+    assert not inputs.holds(ids[1], "local")
+
+
 def test_the_bound_is_reached_by_no_ordinary_photograph() -> None:
     assert MOST_PIXELS > 50_000_000

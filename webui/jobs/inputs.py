@@ -93,7 +93,7 @@ class InputPictures:
                 raise InvalidRequest(f"The {noun} is not here, or no longer. Choose it again.", field) from error
 
     def give(self, owner: str, new_owner: str) -> None:
-        """Let all pictures of one owner be another's too."""
+        """Let all pictures of one owner be another's."""
         for file in self._folder(owner).glob("*.png"):
             target = self._folder(new_owner) / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
