@@ -33,7 +33,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     (models / "loras" / "a" / "castle: old.json").write_text(json.dumps(NOTES))
     Image.new("RGB", (300, 300), "red").save(models / "loras" / "a" / "castle: old.preview.png")
     write_model(models / "loras" / "xl.safetensors", kohya_lora(2048, "lora_te1_text_model"))
-    (models / "loras" / "old.pt").write_bytes(b"x")
+    (models / "loras" / "old.safetensors").write_bytes(b"<!doctype html>")
     write_model(models / "embeddings" / "veiled.safetensors", TEXTUAL_INVERSION)
     write_model(models / "embeddings" / "veiled xl.safetensors", SDXL)
     write_model(models / "hypernetworks" / "hyper.safetensors", HYPERNETWORK)
@@ -52,7 +52,7 @@ def test_what_a_click_inserts(runtime: Runtime) -> None:
     old, castle, xl = sorted(look(runtime, "lora"), key=lambda card: card["name"] != "old")
     assert (castle["tag"], castle["more"], castle["negative"]) == ("<lora:castle old:0.7>", "castle", "ruin")
     assert (xl["tag"], xl["more"]) == ("<lora:xl:1>", "")
-    assert (old["usable"], "pickle" in old["problem"]) == (False, True)
+    assert (old["usable"], "web page" in old["problem"]) == (False, True)
     assert look(runtime, "embedding")[0]["tag"] == "veiled"
     assert look(runtime, "hypernetwork")[0]["tag"] == "<hypernet:hyper:1>"
     assert look(runtime, "checkpoint")[0]["tag"] == ""
@@ -71,7 +71,7 @@ def test_what_does_not_fit_the_chosen_checkpoint(runtime: Runtime) -> None:
 def test_folders_and_problems_come_once_for_each_look_at_the_folders(runtime: Runtime) -> None:
     first = cards.looked(runtime, {"kind": "lora"}, sees_disk=True)
     assert first["folders"] == [("a", 1)]
-    assert any("pickle" in problem for problem in first["problems"])
+    assert any("web page" in problem for problem in first["problems"])
     again = cards.looked(runtime, {"kind": "lora", "seen": first["seen"]})
     assert "folders" not in again
     assert (again["total"], again["matching"], again["done"] == again["files"]) == (3, 3, True)
