@@ -21,10 +21,12 @@ from webui.accounts.accounts import Accounts
 from webui.domain.any_request import input_ids
 from webui.domain.enlarging import KIND, NO_UPSCALER, RESAMPLERS, EnlargeRequest
 from webui.domain.events import Notice
+from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.img2img_steps import most_steps, part_of_run
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
+from webui.domain.second_pass import second_pass
 from webui.domain.sizes import Size
 from webui.domain.visited_levels import visited_levels
 from webui.engine.chunks import TokenCount
@@ -112,6 +114,7 @@ class Runtime:
         self.styles = StyleBook(settings.styles_dir, settings.var_dir / "styles")
         self.wildcards = TextFiles(settings.wildcards_dir)
         self._tokenizer = ClipTokenizer()
+        self._free: dict[str, Callable[[], None]] = {}  # device -> lets go of the models on it; for its worker's thread
         self._workers = tuple(Worker(device, self.queue, self._run_maker(device)) for device in settings.devices)
 
     def start(self) -> None:
@@ -184,6 +187,8 @@ class Runtime:
             seed=_drawn(request.seed),
             variation_seed=_drawn(request.variation_seed) if request.variation_strength else -1,
         )
+        if resolved.draws_twice:
+            resolved = self._with_second_pass(resolved)
         resolved.picture(resolved.picture_count - 1)  # refuses a seed so large that the last picture's is out of range
         return resolved
 
@@ -265,6 +270,12 @@ class Runtime:
         """
         return self._visited_levels(request, self.checkpoint(request.checkpoint, request.checkpoint_hash))
 
+    def unload_models(self) -> None:
+        """Let go of all models before the next job, which reads its own again."""
+        for worker in self._workers:
+            if worker.name in self._free:
+                worker.ask(self._free[worker.name])
+
     def rescan(self) -> None:
         """Look at the model folders again. New LoRAs and the like are read in the background."""
         self.library.begin_scan()
@@ -302,6 +313,36 @@ class Runtime:
             return request.refiner_checkpoint
         return self.library.find("checkpoint", request.refiner_checkpoint).name
 
+    def _with_second_pass(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with the names of hires fix as they stand in the tables. Refuses a second pass that cannot be run."""
+        upscaler = next(
+            (mode for mode in LATENT_UPSCALERS if mode.casefold() == request.hires_upscaler.casefold()), ""
+        ) or self.upscaler_name(request.hires_upscaler)
+        named = {"hires_upscaler": RESAMPLERS[0] if upscaler == NO_UPSCALER else upscaler}
+        if request.hires_sampler or request.hires_schedule:
+            wanted = request.hires_sampler or request.sampler, request.hires_schedule or request.schedule
+            sampler, schedule = find_sampler_and_schedule(*wanted)
+            named["hires_sampler"] = sampler.name if request.hires_sampler else ""
+            named["hires_schedule"] = "" if schedule.name == request.schedule else schedule.name
+        if request.hires_checkpoint:
+            named["hires_checkpoint"] = self.library.find("checkpoint", request.hires_checkpoint).name
+        request = dataclasses.replace(request, **named)  # type: ignore[arg-type]
+        second = second_pass(request)
+        pixels = second.width * second.height * second.batch_size
+        if pixels > self.settings.max_pixels:
+            raise InvalidRequest(
+                f"Hires fix would draw {second.width} x {second.height} x {second.batch_size} pictures, {pixels:,} pixels; this "
+                f"server allows {self.settings.max_pixels:,} at once. Choose a smaller factor or batch size.",
+                "hires_scale",
+            )
+        if second.steps > self.settings.max_steps:
+            raise InvalidRequest(
+                f"This server takes up to {self.settings.max_steps} sampling steps, not {second.steps}.", "hires_steps"
+            )
+        part_of_run(second.steps, second.denoising_strength, exact=True)  # refuses what is a part of too many
+        self._visited_levels(second, self.checkpoint(second.checkpoint, second.checkpoint_hash))
+        return request
+
     def _vae_name(self, request: GenerationRequest) -> str:
         for choice in VAE_CHOICES:
             if request.vae.casefold() == choice.casefold():
@@ -310,7 +351,7 @@ class Runtime:
 
     def _run_maker(self, device: str) -> Callable[[], Run]:
         settings, library, outputs, rescue = self.settings, self.library, self.outputs, self._rescue
-        styles, wildcards, inputs = self.styles, self.wildcards, self.inputs
+        styles, wildcards, inputs, free = self.styles, self.wildcards, self.inputs, self._free
 
         def make_run() -> Run:
             # here and not above: this loads torch and diffusers, and happens in the worker's thread
@@ -320,6 +361,7 @@ class Runtime:
 
             budget = int(settings.memory_budget_gb * 1e9)
             models = model_manager(Workplace(device, settings.dtype, settings.threads, budget))
+            free[device] = models.free_all
             options = Options(settings.preview, settings.preview_every, settings.tile_vae_above)
             draw = set_up(library, models, options, inputs)
 

@@ -126,7 +126,7 @@ class Settings:
         0.0, Number(0, 1_000_000, whole=False), "GB of RAM that loaded models may fill; 0 takes half of what there is."
     )
     tile_vae_above: int = _setting(
-        1024, Number(64, 65536), "Decode a picture in tiles when a side is longer than this many pixels."
+        1024, Number(64, 65536), "Decode a picture in strips when a side is longer than this many pixels."
     )
     max_pixels: int = _setting(
         16_777_216, Number(4096, 2**40), "Refuse more pixels than this in one batch (width x height x batch size)."

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from infotext_samples import texts
 
+from webui.domain.hires_options import HIRES_OPTIONS
 from webui.domain.infotext import parse, to_request, write
 from webui.domain.infotext_fields import HASHES_AND_ORIGIN, SETTINGS
 from webui.domain.picture_options import PICTURE_OPTIONS
@@ -34,6 +35,8 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.sampled_from(parameter.choices)
     if parameter.type is bool:
         return st.booleans()
+    if parameter.name in HIRES_OPTIONS and parameter.type is str:  # for which prompt and model names stand already
+        return st.sampled_from(["", "a dog, red\nin snow", "model [6ce0161689]"])
     if parameter.type is str:
         return texts
     if parameter.type is tuple:
@@ -52,7 +55,13 @@ def as_drawn(request: GenerationRequest, form: GenerationRequest | None = None) 
     """What means nothing is not written; and no text can hold a picture, which stays the one of the form."""
     form = form or GenerationRequest()
     idle = {name: PARAMETERS[name].default for name in set(PICTURE_OPTIONS) - request.acting_picture_options()}
-    if "denoising_strength" in idle:
+    if not request.draws_twice:
+        idle |= {name: PARAMETERS[name].default for name in HIRES_OPTIONS}
+    elif any(request.resizes_to):
+        idle["hires_scale"] = PARAMETERS["hires_scale"].default
+    if "denoising_strength" in idle and request.draws_twice:
+        del idle["denoising_strength"]
+    elif "denoising_strength" in idle:
         idle["denoising_strength"] = form.denoising_strength
     request = replace(request, **{**idle, "init_image": form.init_image, "mask": form.mask})
     signs = [*"([", *(["\\", "BREAK"] if request.emphasis == "None" else [])]
@@ -81,6 +90,7 @@ def test_a_whole_infotext_leaves_nothing_of_the_form(request_: GenerationRequest
 def test_every_field_comes_back(prompt: str, extra: dict[str, str]) -> None:
     taken = {parameter.infotext for parameter in PARAMETERS.values()} | {
         "Eta DDIM",
+        "Hires resize",
         "Seed resize from",
         "Mask blur",
         "Tiling",

@@ -55,7 +55,12 @@ def test_fields_in_the_wild() -> None:
     assert parse(IN_THE_WILD[7]).fields["ADetailer model 2nd"] == "hand_yolov8n.pt"
     assert parse(IN_THE_WILD[9]).fields["Negative Template"] == "lowres"
     request, unused, _ = to_request(parse(IN_THE_WILD[3]))
-    assert unused["Hires upscaler"] == "R-ESRGAN 4x+"
+    assert (request.hires, request.hires_upscaler, request.hires_scale, request.hires_steps) == (
+        True,
+        "R-ESRGAN 4x+",
+        2.0,
+        10,
+    )
     assert request.lora_hashes == "gufeng boy_20230805210621: 60129e9d06ab"
     assert not {"Version", "Steps", "Size", "Model"} & set(unused)
 
@@ -66,9 +71,11 @@ def told(params: str) -> tuple[GenerationRequest, dict[str, str], tuple[str, ...
 
 def test_pictures_of_2022() -> None:
     request, unused, _ = told("Steps: 20, Sampler: Euler, Seed: 1, Size: 1024x1536, First pass size: 512x768")
-    assert (request.width, request.height, unused) == (512, 768, {"Hires resize": "1024x1536"})
+    assert (request.width, request.height, unused) == (512, 768, {})
+    assert (request.hires, request.resizes_to) == (True, (1024, 1536))
     request, unused, _ = told("Steps: 20, Sampler: Euler, Seed: 1, Size: 1024x1024, First pass size: 0x0")
-    assert (request.width, request.height, unused) == (512, 512, {"Hires resize": "1024x1024"})
+    assert (request.width, request.height, unused) == (512, 512, {})
+    assert request.resizes_to == (1024, 1024)
     request, _, remarks = told("Steps: 20, Sampler: Euler, Seed: 1, Model hash: 7460a6fa")
     assert request.checkpoint_hash == "7460a6fa" and "7460a6fa" in remarks[0]
     request, _, _ = told("Steps: 20, Sampler: Euler, Seed: 1, Hypernet: anime(12345678), Hypernet strength: 0.5")

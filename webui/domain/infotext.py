@@ -18,6 +18,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from webui.domain.hires_options import HIRES_OPTIONS
 from webui.domain.infotext_grammar import NOTES, ParsedInfotext, compose, parse
 from webui.domain.infotext_history import hypernetwork_tag, implied_by_version, updated
 from webui.domain.network_hashes import EMBEDDING, LORA, from_resources
@@ -50,11 +51,22 @@ ABSENT: Mapping[str, Any] = MappingProxyType(
         "old_timelines": False,
         "ensd": 0,
         "rng": "GPU",
-        **{name: PARAMETERS[name].default for name in (*REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS) if name not in _KEPT},
+        **{
+            name: PARAMETERS[name].default
+            for name in (*HIRES_OPTIONS, *REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
+            if name not in _KEPT
+        },
     }
 )
 _SOFT = tuple(name for name in PICTURE_OPTIONS if name.startswith("soft_") and name != "soft_inpainting")
-_ALWAYS_WRITTEN = ("schedule", "denoising_strength", "mask_padding", *_SOFT)  # where they mean something
+_ALWAYS_WRITTEN = (
+    "schedule",
+    "denoising_strength",
+    "mask_padding",
+    "hires_upscaler",
+    "hires_scale",
+    *_SOFT,
+)  # where they mean something
 _TEMPLATES = (*NOTES, "Hires Template", "Hires Negative Template")
 _HOLDS_BRACKETS = re.compile(r"[(\[]")
 _HOLDS_SIGNS = re.compile(r"[(\[\\]|BREAK")
@@ -67,6 +79,8 @@ _ETA_DDIM: Mapping[str, str] = MappingProxyType({"DDIM": "Eta DDIM", "DDIM CFG++
 # Two parameters under one key. Blur: "4" where both are the same, as A1111 writes it, else "4x6".
 _BLUR, _MASK_BLUR = "Mask blur", ("mask_blur_x", "mask_blur_y")
 _TILING, _TILES = "Tiling", {(True, True): "True", (True, False): "x", (False, True): "y"}
+_HIRES_RESIZE, _HIRES_KEYS = "Hires resize", ("Hires upscale", "Hires resize", "Hires upscaler")
+_SAME_AS_FIRST = re.compile("Use same (sampler|scheduler|checkpoint)")  # what A1111's form says, and some pictures
 _BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
 _SOURCES: Mapping[str, str] = MappingProxyType({"init_image": "Init image hash", "mask": "Mask hash"})
 _ORIGIN = ("Version", "User", "App", *_SOURCES.values())  # about the program and the pictures, nothing to set
@@ -109,6 +123,8 @@ def _of_pictures(request: GenerationRequest) -> dict[str, str]:
     if acting.issuperset(_MASK_BLUR):
         across, down = (_number_text(getattr(request, name)) for name in _MASK_BLUR)
         fields[_BLUR] = across if across == down else f"{across}x{down}"
+    if request.draws_twice and any(request.resizes_to):
+        fields[_HIRES_RESIZE] = "{}x{}".format(*request.resizes_to)
     if request.tile_x or request.tile_y:
         fields[_TILING] = _TILES[request.tile_x, request.tile_y]
     return fields
@@ -116,7 +132,11 @@ def _of_pictures(request: GenerationRequest) -> dict[str, str]:
 
 def _is_written(name: str, request: GenerationRequest) -> bool:
     value = getattr(request, name)
+    if name in HIRES_OPTIONS and (not request.draws_twice or (name == "hires_scale" and any(request.resizes_to))):
+        return False
     if name == "refiner_switch_at" and request.refiner_checkpoint:
+        return True
+    if name == "denoising_strength" and request.draws_twice:
         return True
     if name in PICTURE_OPTIONS and name not in request.acting_picture_options():
         return False
@@ -162,7 +182,7 @@ def to_request(
     changes, remarks = _sampling(fields)
     for key, names in _SIZES.items():
         changes.append(_size(names, fields.take(key)))
-    changes += [_checkpoint(fields), _blur(fields.take(_BLUR)), _tiles(fields.take(_TILING))]
+    changes += [_checkpoint(fields), _blur(fields.take(_BLUR)), _tiles(fields.take(_TILING)), _hires(fields)]
     if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
         changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
     resources = fields.take("Hashes") or ""
@@ -175,7 +195,8 @@ def to_request(
         if parameter.infotext is not None and name not in ("sampler", "schedule", *_UNLESS_EMPTY):
             text = fields.take(_key(parameter, sampler))
             if text is not None:
-                changes.append({name: text})
+                is_same = name in HIRES_OPTIONS and _SAME_AS_FIRST.fullmatch(text)
+                changes.append({name: "" if is_same else text})
             elif name in ABSENT and not (resources and name in ("lora_hashes", "ti_hashes")):
                 changes.append({name: ABSENT[name]})
 
@@ -244,6 +265,14 @@ def _blur(text: str | None) -> dict[str, Any]:
         return {name: ABSENT[name] for name in _MASK_BLUR}
     sides = re.fullmatch(r"([\d.e+-]+)\s*x\s*([\d.e+-]+)", text)
     return dict(zip(_MASK_BLUR, sides.groups() if sides else (text, text), strict=True))
+
+
+def _hires(fields: _Fields) -> dict[str, Any]:
+    """A picture was drawn twice if it says how it was enlarged."""
+    if not any(key in fields for key in _HIRES_KEYS):
+        return {"hires": False, "hires_width": 0, "hires_height": 0}
+    text = fields.take(_HIRES_RESIZE)
+    return {"hires": True, **_size(("hires_width", "hires_height"), text or "0x0")}
 
 
 def _tiles(text: str | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from webui.domain.hires_options import HIRES_OPTIONS, HiresOptions
 from webui.domain.parameter import Parameter, parameter
 from webui.domain.picture_options import PICTURE_OPTIONS, PictureOptions
 from webui.domain.refiner_options import REFINER_OPTIONS, RefinerOptions
@@ -27,7 +28,7 @@ LATENT_PIXELS = 8  # one latent is 8 x 8 pixels in every family
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(PictureOptions, RefinerOptions, SamplingOptions):
+class GenerationRequest(PictureOptions, HiresOptions, RefinerOptions, SamplingOptions):
     """One job of one or more pictures. Frozen; change it with ``dataclasses.replace``.
 
     Values are checked on construction: a wrong type or a value out of range raises ``InvalidRequest``. Names (sampler,
@@ -211,6 +212,11 @@ class GenerationRequest(PictureOptions, RefinerOptions, SamplingOptions):
                 )
 
     @property
+    def draws_twice(self) -> bool:
+        """Hires fix, which begins with no picture."""
+        return self.hires and not self.has_picture
+
+    @property
     def picture_count(self) -> int:
         return self.batch_count * self.batch_size
 
@@ -226,7 +232,7 @@ class GenerationRequest(PictureOptions, RefinerOptions, SamplingOptions):
         return dataclasses.replace(alone, seed=self.seed + index)
 
 
-_OTHERS = (*REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
+_OTHERS = (*HIRES_OPTIONS, *REFINER_OPTIONS, *PICTURE_OPTIONS, *SAMPLING_OPTIONS)
 
 
 def _declared() -> dict[str, Parameter]:

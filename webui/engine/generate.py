@@ -13,6 +13,7 @@ Steps 1 to 3 are in :mod:`webui.engine.sampling`, what makes a picture a beginni
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,10 +21,13 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from webui.domain.events import Loading, Notice, Preview, Step
+from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.request import GenerationRequest
+from webui.domain.second_pass import second_pass, target_of
 from webui.domain.sizes import Size
 from webui.engine.canvas import Canvas, Sources, canvas_of
 from webui.engine.drawn import Drawn
+from webui.engine.hires import Calls, counted_through, cut, encoded, enlarged, stretched
 from webui.engine.latents import decode, to_images
 from webui.engine.model_manager import Model, ModelManager, Selection
 from webui.engine.recovery import Way, with_recovery
@@ -45,18 +49,21 @@ def generate_batch(
     selection: Selection,
     options: Options,
     sources: Sources = _NO_SOURCES,
+    second: Selection | None = None,
 ) -> Iterator[Loading | Step | Preview | Notice | Drawn]:
     """Draw batch number ``batch`` (0 ... batch_count - 1) of the request; ends with a ``Drawn`` for each picture.
 
     Each picture is the one that ``request.picture(index)`` draws alone. ``sources`` are the input pictures that the request
-    names.
+    names, and ``second`` the models of the second pass, where it draws twice (hires fix).
     """
     first = batch * request.batch_size
     pictures = [request.picture(index) for index in range(first, first + request.batch_size)]
     canvas = canvas_of(request, sources)
     if canvas is not None and batch == 0:
         yield from map(Notice, canvas.notices)
-    if canvas is not None and canvas.stays:
+    if request.draws_twice:
+        images = yield from _drawn_twice(request, batch, pictures, models, selection, second or selection, options)
+    elif canvas is not None and canvas.stays:
         images = [canvas.finished(canvas.picture)] * len(pictures)
     else:
         images = yield from _drawn(request, batch, pictures, canvas, models, selection, options)
@@ -75,45 +82,101 @@ def _drawn(
 ) -> Generator[Loading | Step | Preview | Notice, None, list[Image.Image]]:
     """The pictures of a batch. Each stage is tried in ways that need less and less memory."""
     yield from models.load(selection)
-    is_large = max(request.width, request.height) > options.tile_vae_above
     with models.use(selection) as model, seamless([*model.unets, model.vae], request.tile_x, request.tile_y):
         start = yield from with_recovery(
             [
                 Way("encoded in strips.", partial(_start, request, pictures, canvas, model, tiled=tiled))
-                for tiled in ([True] if is_large else [False, True])
+                for tiled in ([True] if _is_large(request, options) else [False, True])
             ],
             model,
             models,
             "encoding",
         )
-        latents = yield from with_recovery(
-            [
-                Way(
-                    f"{group} of the {len(pictures)} pictures at a time.",
-                    partial(sample, request, batch, pictures, model, options, group, start, canvas),
-                )
-                for group in _halving(models.compute.pictures_per_call or len(pictures))
-            ],
-            model,
-            models,
-            "sampling",
-        )
-        wrap = (request.tile_x, request.tile_y)
-        images = yield from with_recovery(
-            [
-                Way("decoded in strips.", partial(_decode, latents, model, tiled=tiled, wrap=wrap))
-                for tiled in ([True] if is_large else [False, True])
-            ],
-            model,
-            models,
-            "decoding",
-        )
+        latents = yield from _sampled(request, batch, pictures, model, models, options, start, canvas)
+        images = yield from _decoded(request, latents, model, models, options)
     if canvas is None:
         return images
     return [
         canvas.finished(image, _overlay(request, canvas, start.rows(slice(row, row + 1)), latents[row]))
         for row, image in enumerate(images)
     ]
+
+
+def _drawn_twice(
+    request: GenerationRequest,
+    batch: int,
+    pictures: Sequence[GenerationRequest],
+    models: ModelManager,
+    selection: Selection,
+    second_selection: Selection,
+    options: Options,
+) -> Generator[Loading | Step | Preview | Notice, None, list[Image.Image]]:
+    """Hires fix: small, as the model was trained, then enlarged, then drawn over; noise anew from the same seeds."""
+    target, second = target_of(request), second_pass(request)
+    seconds = [second_pass(picture) for picture in pictures]
+    by_latents = request.hires_upscaler in LATENT_UPSCALERS
+    images: list[Image.Image] = []
+    yield from models.load(selection)
+    with models.use(selection) as model, seamless([*model.unets, model.vae], request.tile_x, request.tile_y):
+        calls = Calls.of(request, second, model)
+        start = start_of(request, pictures, None, model)
+        sampling = _sampled(request, batch, pictures, model, models, options, start)
+        latents = yield from counted_through(sampling, calls, is_second=False)
+        if not by_latents:
+            images = yield from _decoded(request, latents, model, models, options)
+    yield from models.load(second_selection)
+    with models.use(second_selection) as model, seamless([*model.unets, model.vae], request.tile_x, request.tile_y):
+        if by_latents:
+            latents = stretched(latents, target, request.hires_upscaler)
+        else:
+            file = second_selection.upscaler
+            upscaler = request.hires_upscaler if file is None else models.upscaler(file)
+            images = yield from enlarged(images, target, upscaler, models)
+            latents = yield from encoded(images, second, model, models, large=_is_large(second, options))
+        start = replace(start_of(second, seconds, None, model), latents=cut(latents, target))
+        sampling = _sampled(second, batch, seconds, model, models, options, start, first_steps=calls.counted)
+        latents = yield from counted_through(sampling, calls, is_second=True)
+        return (yield from _decoded(second, latents, model, models, options))
+
+
+def _sampled(
+    request: GenerationRequest,
+    batch: int,
+    pictures: Sequence[GenerationRequest],
+    model: Model,
+    models: ModelManager,
+    options: Options,
+    start: Start,
+    canvas: Canvas | None = None,
+    first_steps: int | None = None,
+) -> Generator[Step | Preview | Notice, None, Tensor]:
+    ways = [
+        Way(
+            f"{group} of the {len(pictures)} pictures at a time.",
+            partial(sample, request, batch, pictures, model, options, group, start, canvas, first_steps),
+        )
+        for group in _halving(models.compute.pictures_per_call or len(pictures))
+    ]
+    return (yield from with_recovery(ways, model, models, "sampling"))
+
+
+def _decoded(
+    request: GenerationRequest, latents: Tensor, model: Model, models: ModelManager, options: Options
+) -> Generator[Notice, None, list[Image.Image]]:
+    """Decoded whole; in strips where it is large or memory runs out; then with the strips' states in main memory."""
+    wrap, main_memory = (request.tile_x, request.tile_y), torch.device("cpu")
+    ways = [
+        Way("decoded in strips.", partial(_decode, latents, model, tiled=tiled, wrap=wrap))
+        for tiled in ([True] if _is_large(request, options) else [False, True])
+    ]
+    if models.compute.device.type != "cpu":
+        kept = partial(_decode, latents, model, tiled=True, wrap=wrap, keep_on=main_memory)
+        ways.append(Way("decoded in strips, from main memory.", kept))
+    return (yield from with_recovery(ways, model, models, "decoding"))
+
+
+def _is_large(request: GenerationRequest, options: Options) -> bool:
+    return max(request.width, request.height) > options.tile_vae_above
 
 
 def _start(
@@ -140,10 +203,10 @@ def _overlay(request: GenerationRequest, canvas: Canvas, start: Start, result: T
 
 
 def _decode(
-    latents: Tensor, model: Model, *, tiled: bool, wrap: tuple[bool, bool]
+    latents: Tensor, model: Model, *, tiled: bool, wrap: tuple[bool, bool], keep_on: torch.device | None = None
 ) -> Generator[Notice, None, list[Image.Image]]:
     """Step 4. Yields nothing, but is a generator as every stage is."""
-    pixels = decode(model.vae, latents, tiled=tiled, wrap=wrap)
+    pixels = decode(model.vae, latents, tiled=tiled, keep_on=keep_on, wrap=wrap)
     if not torch.isfinite(pixels).all():
         raise NumericalFailure("The VAE's picture is not a number.")
     yield from ()

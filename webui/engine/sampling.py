@@ -56,15 +56,18 @@ def sample(
     pictures_per_call: int,
     start: Start = _FROM_NOISE,
     canvas: Canvas | None = None,
+    first_steps: int | None = None,
 ) -> Generator[Step | Preview, None, Tensor]:
     """Steps 1 to 3: yields progress, returns the finished latents (n, 4, h/8, w/8).
 
+    ``first_steps``: in the second pass of hires fix, the steps of the first, from which its prompts count on.
     Begins with noise, or with the latents of ``start`` as far along the schedule as the request's denoising strength says.
     """
     scheduler, steps = build_scheduler(request, model.checkpoint, from_picture=start.latents is not None)
-    guidance = guided_by_prompts(request, scheduler, model, steps)
-    refiner = model.refiner
-    refined = guided_by_prompts(request, scheduler, refiner, steps) if refiner else None
+    guidance = guided_by_prompts(request, scheduler, model, steps, first_steps)
+    # of a picture that is drawn twice the refiner has a part in the second pass only, as in A1111
+    refiner = None if request.draws_twice else model.refiner
+    refined = guided_by_prompts(request, scheduler, refiner, steps, first_steps) if refiner else None
     channels = model.vae.config.latent_channels
     noises = [PictureNoise.of(picture, channels, model.compute.device) for picture in pictures]
     together = 1 if scheduler.adaptive else len(pictures)
@@ -122,7 +125,9 @@ def build_scheduler(
     return scheduler, steps - skip if request.exact_steps else steps
 
 
-def guided_by_prompts(request: GenerationRequest, scheduler: Scheduler, model: Model, steps: int) -> PromptedGuidance:
+def guided_by_prompts(
+    request: GenerationRequest, scheduler: Scheduler, model: Model, steps: int, first_steps: int | None = None
+) -> PromptedGuidance:
     """What the prompts say for each network call of the sampler, encoded.
 
     Their schedules are laid over the calls that A1111 counts for ``steps`` steps: two for each of a sampler of second order,
@@ -147,8 +152,14 @@ def guided_by_prompts(request: GenerationRequest, scheduler: Scheduler, model: M
         return model.condition(prompts, request, is_negative=is_negative, is_empty=not any(texts))
 
     return PromptedGuidance(
-        plan_prompt(request.prompt, steps, old_timelines=request.old_timelines),
-        plan_prompt(request.negative_prompt, steps, old_timelines=request.old_timelines, is_negative=True),
+        plan_prompt(request.prompt, steps, first_steps=first_steps, old_timelines=request.old_timelines),
+        plan_prompt(
+            request.negative_prompt,
+            steps,
+            first_steps=first_steps,
+            old_timelines=request.old_timelines,
+            is_negative=True,
+        ),
         encode,
         guidance,
     )

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 
 import psutil
 
+from webui.domain.enlarging import RESAMPLERS
 from webui.domain.events import Loading, Notice, Preview, Step
+from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.network_hashes import EMBEDDING, write_hashes
 from webui.domain.request import GenerationRequest
+from webui.domain.second_pass import second_pass
 from webui.engine.device import choose_compute, find_hardware, use_threads
 from webui.engine.drawn import Drawn
 from webui.engine.embedding_words import why_skipped
@@ -69,13 +72,23 @@ def set_up(library: Library, models: ModelManager, options: Options, inputs: Inp
             yield Notice("There is no usable TAESD file in models/taesd, so previews are the coarse linear ones.")
         hashes = hasher.submit(_hashes, library, selection, named)
         sources = open_sources(inputs, request, owner) if inputs is not None else Sources()
-        for event in generate_batch(request, batch, models, selection, options, sources):
+        second = _second_selection(library, request, tokenizer) if request.draws_twice else None
+        for event in generate_batch(request, batch, models, selection, options, sources, second):
             if isinstance(event, Drawn):
                 yield replace(event, facts={**event.facts, **hashes.result()})
             else:
                 yield event
 
     return draw
+
+
+def _second_selection(library: Library, request: GenerationRequest, tokenizer: ClipTokenizer) -> Selection:
+    """The models of hires fix' second pass: its own checkpoint and LoRAs if it has any, and what enlarges before it."""
+    later = second_pass(request)
+    selection = select(library, later, find_named(library, later, tokenizer))
+    if request.hires_upscaler in (*LATENT_UPSCALERS, *RESAMPLERS):
+        return selection
+    return replace(selection, upscaler=library.find("upscaler", request.hires_upscaler))
 
 
 def open_sources(inputs: InputPictures, request: GenerationRequest, owner: str) -> Sources:

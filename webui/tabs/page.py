@@ -25,7 +25,7 @@ _SCRIPTS = (
     *("prompt_notes.js", "prompt_styles.js", "prompt_complete.js"),
     *("card_details.js", "cards.js"),
     *("send_to.js", "editor_layers.js", "editor_store.js", "editor_view.js", "editor_gestures.js", "editor_tools.js"),
-    *("picture_editor.js", "picture_fields.js", "extras.js"),
+    *("picture_editor.js", "picture_fields.js", "extras.js", "hires.js"),
 )
 _STYLES = (
     "page.css",
@@ -35,6 +35,7 @@ _STYLES = (
     "picture_editor.css",
     "cards.css",
     "extras.css",
+    "hires.css",
     "queue.css",
 )
 _FONTS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif")
