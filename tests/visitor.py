@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -13,8 +13,11 @@ FORM_IS_BACK = "() => window.lucid && lucid.form.records['lucid.txt2img']"
 
 @dataclass(frozen=True)
 class Visitor:
+    """``prefix`` is what the ids of the form begin with that is spoken of; see ``Tab`` in webui/tabs/components.py."""
+
     page: Page
     address: str
+    prefix: str = ""
 
     def come(self) -> Visitor:
         self.page.goto(self.address)
@@ -31,7 +34,12 @@ class Visitor:
 
     # the form
 
+    def at(self, tab: str) -> Visitor:
+        """The same visitor, with the form of another tab: ``at("Inpaint").fill(prompt=...)``."""
+        return replace(self, prefix="" if tab == "txt2img" else f"{tab.lower()}-")
+
     def field(self, name: str) -> Locator:
+        name = self.prefix + name
         return self.page.locator(f"#{name} textarea, #{name} .number-field, #{name}.choice input, #{name}.flag input")
 
     def value(self, name: str) -> str:
@@ -70,13 +78,13 @@ class Visitor:
         return choices
 
     def generate(self) -> Visitor:
-        self.page.locator("#generate").click()
+        self.page.locator(f"#{self.prefix}generate").click()
         return self
 
     # the results
 
     def see(self, selector: str) -> Locator:
-        return self.page.locator(f"#results {selector}")
+        return self.page.locator(f"#{self.prefix}results {selector}")
 
     def sees_progress(self, pattern: str) -> None:
         expect(self.see(".what")).to_have_text(re.compile(pattern))

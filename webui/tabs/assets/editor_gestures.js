@@ -7,7 +7,7 @@ lucid.editorGestures = (editor) => {
   let space = false;
 
   const erases = (event) => look.tool === "eraser" || event.altKey;
-  const style = (event) => ({erase: erases(event), colour: editor.layer().hard && look.mode === "mask" ? "#fff" : look.colour, radius: editor.radius()});
+  const style = (event) => ({erase: erases(event), colour: look.mode === "mask" ? "#ffffff" : look.colour, radius: editor.radius()});
 
   const drop = () => { // leave off what was begun
     stroke?.cancel();
@@ -171,5 +171,6 @@ lucid.editorGestures = (editor) => {
     cursor();
   });
   canvas.addEventListener("blur", () => { space = false; });
-  return {isPulling: () => pull !== null};
+  // `follow`: what can be done has changed, so the pointer and what a finger does look different
+  return {isPulling: () => pull !== null, follow: () => cursor()};
 };

@@ -30,26 +30,33 @@ lucid.paintLayer = (hard) => {
     revision += 1;
   };
 
-  const harden = (box) => {
+  // A rim takes the colour that was painted with; so does what is a rounding away from it, where soft rims lay over each other.
+  const harden = (box, [red, green, blue]) => {
     const image = pixels(context, box);
-    for (let at = 3; at < image.data.length; at += 4) image.data[at] = image.data[at] < 128 ? 0 : 255;
+    const {data} = image;
+    for (let at = 0; at < data.length; at += 4) {
+      const covered = data[at + 3] >= 128;
+      const off = Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue);
+      if (covered && (data[at + 3] < 255 || off < 12)) [data[at], data[at + 1], data[at + 2]] = [red, green, blue];
+      data[at + 3] = covered ? 255 : 0;
+    }
     context.putImageData(image, box.left, box.top);
   };
 
   // Do something to the layer that undo can take back; `act` gives the box that it touched.
-  const change = (act) => {
+  const change = (colour, act) => {
     copy();
-    commit(act());
+    commit(act(), colour);
   };
   const copy = () => {
     before.width = canvas.width;
     before.height = canvas.height;
     before.getContext("2d").drawImage(canvas, 0, 0);
   };
-  const commit = (touched) => {
+  const commit = (touched, colour) => {
     const box = inside(touched);
     if (isEmpty(box)) return;
-    if (hard) harden(box);
+    if (hard) harden(box, lucid.channels(colour));
     done.push({box, old: pixels(before.getContext("2d"), box), new: pixels(context, box)});
     undone = [];
     let bytes = 0;
@@ -111,13 +118,13 @@ lucid.paintLayer = (hard) => {
           changed(inside(box));
           last = [px, py];
         },
-        end() { if (touched) commit(touched); },
+        end() { if (touched) commit(touched, colour); },
         cancel() { if (touched) restore(inside(touched)); },
       };
     },
     // A filled outline: [[x, y], ...] in the picture's pixels.
     fill(points, {erase, colour}) {
-      change(() => {
+      change(colour, () => {
         const [xs, ys] = [0, 1].map((axis) => points.map((point) => point[axis] * grain));
         drawIn(erase, colour);
         context.beginPath();
@@ -128,10 +135,10 @@ lucid.paintLayer = (hard) => {
       });
     },
     clear() {
-      change(() => { context.clearRect(0, 0, canvas.width, canvas.height); return whole(); });
+      change("#000000", () => { context.clearRect(0, 0, canvas.width, canvas.height); return whole(); });
     },
     invert(colour) {
-      change(() => {
+      change(colour, () => {
         drawIn(false, colour);
         context.globalCompositeOperation = "source-out";
         context.fillRect(0, 0, canvas.width, canvas.height);
@@ -198,6 +205,9 @@ lucid.paintLayer = (hard) => {
   };
   return layer;
 };
+
+// "#rrggbb" as three numbers.
+lucid.channels = (colour) => [1, 3, 5].map((from) => parseInt(colour.slice(from, from + 2), 16));
 
 // A copy of a layer in one colour, kept up as the layer changes.
 lucid.tinted = (layer) => {

@@ -42,7 +42,7 @@ lucid.editorTools = (editor) => {
   onLayer("undo", (layer) => layer.undo());
   onLayer("redo", (layer) => layer.redo());
   onLayer("clear", (layer) => layer.clear());
-  onLayer("invert", (layer) => layer.invert(look.mode === "mask" ? "#fff" : look.colour));
+  onLayer("invert", (layer) => layer.invert(look.mode === "mask" ? "#ffffff" : look.colour));
 
   // ---- seeing
 
@@ -167,7 +167,6 @@ lucid.editorTools = (editor) => {
     $(".clear").disabled = !layer?.bounds();
     $(".extend").setAttribute("aria-pressed", String(editor.isExtending()));
     root.classList.toggle("extending", editor.isExtending());
-    $(".fit").disabled = view.isFitted();
     const extended = editor.picture() && editor.isExtended();
     if (editor.picture()) {
       const {width, height} = editor.picture();

@@ -1,8 +1,9 @@
 // Looking at a picture in the editor: where it lies on the canvas, zoom and pan, and everything that is drawn over it.
 
 // `scene()` tells what there is: {picture, width, height, ground, extend, overlays, box, cursor, shape, handles, tint}; places
-// and sizes are in the picture's pixels. Everything here counts in CSS pixels; the canvas itself has as many as the screen.
-lucid.editorView = (canvas, scene) => {
+// and sizes are in the picture's pixels. `moved()` is called when it is looked at otherwise. Everything
+// here counts in CSS pixels; the canvas itself has as many as the screen.
+lucid.editorView = (canvas, scene, moved) => {
   const context = canvas.getContext("2d");
   const LEAST_FIT = 0.02;
   const MARGIN = 10; // around a picture that can be extended, for its handles
@@ -23,6 +24,7 @@ lucid.editorView = (canvas, scene) => {
     const scale = Math.max(LEAST_FIT, Math.min((wide - 2 * margin) / width, (high - 2 * margin) / height));
     place = {scale, x: (wide - scale * width) / 2 - scale * left, y: (high - scale * height) / 2 - scale * top};
     fitted = true;
+    moved();
     draw();
   };
   // Some of the picture always stays in sight.
@@ -38,11 +40,13 @@ lucid.editorView = (canvas, scene) => {
     const by = scale / place.scale;
     place = bounded({scale, x: x - (x - place.x) * by, y: y - (y - place.y) * by});
     fitted = false;
+    moved();
     draw();
   };
   const pan = (dx, dy) => {
     place = bounded({...place, x: place.x + dx, y: place.y + dy});
     fitted = false;
+    moved();
     draw();
   };
   const within = (event) => { // of an event, in CSS pixels from the canvas's corner

@@ -52,7 +52,7 @@ lucid.pictureEditor = (options, element, server) => {
     box,
     cursor: layer() && cursor && !extending && ["brush", "eraser"].includes(look.tool) ? {...cursor, radius: radius()} : null,
     shape,
-  }));
+  }), () => { $(".fit").disabled = view.isFitted(); });
   const overlays = () => {
     if (look.mode === "mask") return [{canvas: tinted(look.tint), opacity: look.tintOpacity / 100, sharp: true}];
     if (look.mode === "upload") return upload ? [{canvas: upload.overlay(look.tint), opacity: look.tintOpacity / 100, sharp: false}] : [];
@@ -252,6 +252,7 @@ lucid.pictureEditor = (options, element, server) => {
   };
   const changed = () => {
     tools.follow();
+    gestures.follow();
     askForBox();
     view.draw();
   };
@@ -332,7 +333,7 @@ lucid.maskOverlay = (image) => {
     overlay(colour) {
       if (tint === colour) return canvas;
       tint = colour;
-      const [red, green, blue] = [1, 3, 5].map((from) => parseInt(colour.slice(from, from + 2), 16));
+      const [red, green, blue] = lucid.channels(colour);
       for (let at = 0; at < data.length; at += 4) [data[at], data[at + 1], data[at + 2]] = [red, green, blue];
       context.putImageData(pixels, 0, 0);
       return canvas;
