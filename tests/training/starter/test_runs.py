@@ -20,6 +20,7 @@ from webui.training.starter.checkpoint import write_checkpoint
 from webui.training.starter.diffusion import DiffusionPlan, DiffusionRun, train_diffusion
 from webui.training.starter.icons import Sprites
 from webui.training.starter.latents import LatentPictures, write_latents
+from webui.training.starter.networks import widened
 from webui.training.starter.run import Average, cosine, in_processes, load_state, save_state
 
 
@@ -70,6 +71,31 @@ def test_a_decoder_alone_keeps_the_meaning_of_the_latents(work: Path, tmp_path: 
     with torch.no_grad():
         assert torch.equal(before.encode(held).latent_dist.mean, after.encode(held).latent_dist.mean)
     assert not torch.equal(before.decoder.conv_out.weight, after.decoder.conv_out.weight)
+
+
+def test_a_widened_autoencoder_begins_where_the_narrow_one_ended(work: Path, tmp_path: Path, sprites: Sprites) -> None:
+    start = AutoencoderKL.from_pretrained(work / "autoencoder" / "vae")
+    held = held_out_pictures(sprites, 2)
+    wide = widened(start)
+    assert sum(p.numel() for p in wide.parameters()) > 3.5 * sum(p.numel() for p in start.parameters())
+    with torch.no_grad():
+        narrow_latents = start.encode(held).latent_dist.mean
+        torch.testing.assert_close(wide.encode(held).latent_dist.mean, narrow_latents, atol=1e-4, rtol=1e-4)
+        decoded = start.decode(narrow_latents).sample
+        torch.testing.assert_close(wide.decode(narrow_latents).sample, decoded, atol=1e-4, rtol=1e-4)
+    plan = AutoencoderPlan(
+        steps=2,
+        save_every=2,
+        decoder_only=True,
+        widen=True,
+        finish="chalk",
+        start_from=str(work / "autoencoder" / "vae"),
+    )
+    train_autoencoder(0, work / "sprites.npz", tmp_path, plan)
+    learned = AutoencoderKL.from_pretrained(tmp_path / "vae")
+    with torch.no_grad():
+        torch.testing.assert_close(learned.encode(held).latent_dist.mean, narrow_latents, atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(learned.decode(narrow_latents).sample, decoded, atol=1e-3)
 
 
 def test_latents_carry_what_they_show(work: Path) -> None:

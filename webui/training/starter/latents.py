@@ -23,6 +23,7 @@ from torch import Tensor
 from webui.engine.tokenizer import ClipTokenizer
 from webui.training.starter.autoencoder import to_tensor
 from webui.training.starter.compose import LATENT_SIDE, Motif, caption, draw, random_motif
+from webui.training.starter.finishes import FINISHES
 from webui.training.starter.icons import Sprites
 
 SHARD = 2048  # pictures
@@ -40,8 +41,10 @@ def token_ids(texts: Sequence[str], tokenizer: ClipTokenizer) -> Tensor:
     return torch.tensor(rows, dtype=torch.int32)
 
 
-def write_latents(rank: int, processes: int, sprites_path: Path, vae_folder: Path, folder: Path, shards: int) -> None:
-    """Write those of ``shards`` shards that fall to this process and are not there yet."""
+def write_latents(
+    rank: int, processes: int, sprites_path: Path, vae_folder: Path, folder: Path, shards: int, finish: str = ""
+) -> None:
+    """Write those of ``shards`` shards that fall to this process and are not there yet; in a style of ``finishes.py``."""
     folder.mkdir(parents=True, exist_ok=True)
     sprites = Sprites.load(sprites_path)
     vae = AutoencoderKL.from_pretrained(vae_folder).to(memory_format=torch.channels_last).eval()
@@ -49,19 +52,19 @@ def write_latents(rank: int, processes: int, sprites_path: Path, vae_folder: Pat
     for number in range(rank, shards, processes):
         path = folder / f"{number:04}.safetensors"
         if not path.exists():
-            _write_shard(path, sprites, vae, tokenizer, np.random.default_rng((7, number)))
+            _write_shard(path, sprites, vae, tokenizer, np.random.default_rng((7, number)), finish)
             print(f"shard {number + 1} of {shards}", flush=True)
 
 
 @torch.inference_mode()
 def _write_shard(
-    path: Path, sprites: Sprites, vae: AutoencoderKL, tokenizer: ClipTokenizer, rng: np.random.Generator
+    path: Path, sprites: Sprites, vae: AutoencoderKL, tokenizer: ClipTokenizer, rng: np.random.Generator, finish: str
 ) -> None:
     motifs = [random_motif(rng) for _ in range(SHARD)]
     latents, masks = [], []
     for first in range(0, SHARD, 16):
         drawn = [draw(motif, sprites, rng) for motif in motifs[first : first + 16]]
-        pixels = to_tensor([picture for picture, _ in drawn])
+        pixels = to_tensor([FINISHES[finish](picture) if finish else picture for picture, _ in drawn])
         latents.append((vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor).half())
         masks += [_at_latent_size(mask) for _, mask in drawn]
     texts = [caption(motif, rng) for motif in motifs for _ in range(CAPTIONS)]

@@ -7,6 +7,8 @@ steps the autoencoder's error was then twice as large. ``near_identity`` puts it
 
 from __future__ import annotations
 
+import math
+
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
@@ -78,6 +80,30 @@ def text_model() -> CLIPTextModel:
     model = CLIPTextModel(config)
     nn.init.normal_(model.get_input_embeddings().weight, std=0.05)
     return model
+
+
+@torch.no_grad()
+def widened(vae: AutoencoderKL) -> AutoencoderKL:
+    """The same autoencoder with twice as many channels and groups in every layer; its answers are the same (Net2Net, 1511.05641).
+
+    The old channels are the first half, and so the first half of the groups. The new ones begin at random and lead nowhere: what
+    reads them begins at zero. In a frozen encoder they stay so, and its latents keep their meaning.
+    """
+    config = {**vae.config, "block_out_channels": [2 * width for width in vae.config.block_out_channels]}
+    wide = AutoencoderKL.from_config({**config, "norm_num_groups": 2 * vae.config.norm_num_groups})
+    state = wide.state_dict()
+    for name, old in vae.state_dict().items():
+        new = state[name]
+        if new.shape == old.shape:
+            new.copy_(old)
+            continue
+        is_query = (
+            ".to_q." in name
+        )  # new queries would ask new questions, and their products are divided by the width's root
+        new[: None if is_query else len(old)] = 0  # the old outputs read no new channel
+        new[tuple(slice(0, size) for size in old.shape)] = old * (math.sqrt(2) if is_query else 1)
+    wide.load_state_dict(state)
+    return wide.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
