@@ -19,9 +19,8 @@ from PIL import Image
 from webui import __version__
 from webui.accounts.accounts import Accounts
 from webui.domain.any_request import input_ids
-from webui.domain.enlarging import KIND, NO_UPSCALER, RESAMPLERS, EnlargeRequest
+from webui.domain.enlarging import KIND, EnlargeRequest
 from webui.domain.events import Notice
-from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.img2img_steps import most_steps, part_of_run
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
@@ -38,6 +37,7 @@ from webui.jobs.admission import Limits
 from webui.jobs.chosen_pictures import choosing
 from webui.jobs.database import Database
 from webui.jobs.foreign_networks import with_networks_here
+from webui.jobs.hires_names import named_in_full, upscaler_name
 from webui.jobs.history import History
 from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
@@ -243,10 +243,7 @@ class Runtime:
 
     def upscaler_name(self, name: str) -> str:
         """The name in full. ``ModelNotFound`` names near matches."""
-        for known in (NO_UPSCALER, *RESAMPLERS):
-            if name.casefold() == known.casefold():
-                return known
-        return self.library.find("upscaler", name).name
+        return upscaler_name(self.library, name)
 
     def checkpoint(self, name: str = "", hash: str = "") -> ModelFile:
         """The checkpoint of that name, else of that hash, else the default one. ``ModelNotFound`` names near matches."""
@@ -315,18 +312,7 @@ class Runtime:
 
     def _with_second_pass(self, request: GenerationRequest) -> GenerationRequest:
         """The request with the names of hires fix as they stand in the tables. Refuses a second pass that cannot be run."""
-        upscaler = next(
-            (mode for mode in LATENT_UPSCALERS if mode.casefold() == request.hires_upscaler.casefold()), ""
-        ) or self.upscaler_name(request.hires_upscaler)
-        named = {"hires_upscaler": RESAMPLERS[0] if upscaler == NO_UPSCALER else upscaler}
-        if request.hires_sampler or request.hires_schedule:
-            wanted = request.hires_sampler or request.sampler, request.hires_schedule or request.schedule
-            sampler, schedule = find_sampler_and_schedule(*wanted)
-            named["hires_sampler"] = sampler.name if request.hires_sampler else ""
-            named["hires_schedule"] = "" if schedule.name == request.schedule else schedule.name
-        if request.hires_checkpoint:
-            named["hires_checkpoint"] = self.library.find("checkpoint", request.hires_checkpoint).name
-        request = dataclasses.replace(request, **named)  # type: ignore[arg-type]
+        request = named_in_full(self.library, request)
         second = second_pass(request)
         pixels = second.width * second.height * second.batch_size
         if pixels > self.settings.max_pixels:
