@@ -240,8 +240,7 @@ def _declared() -> dict[str, Parameter]:
     fields = {field.name: field for field in dataclasses.fields(GenerationRequest)}
     own = [name for name in fields if name not in _OTHERS]
     return {
-        name: Parameter(name=name, default=fields[name].default, **fields[name].metadata)
-        for name in (*own, *_OTHERS)
+        name: Parameter(name=name, default=fields[name].default, **fields[name].metadata) for name in (*own, *_OTHERS)
     }
 
 
