@@ -50,7 +50,7 @@ lucid.cardDetails = (dialog, server, changed) => {
     const picture = card.preview
       ? make("img", {alt: `Preview of ${card.name}`, src: `${card.preview}&size=large`})
       : make("p", {className: "card-blank", textContent: "no preview"});
-    const shown = lucid.activePanel()?.shown?.() ?? lucid.shown;
+    const shown = lucid.activePanel()?.shown();
     const preview = make("button", {type: "button", className: "small use-preview", disabled: !shown, textContent: "Use the picture shown as preview", title: shown ? "Write it beside the file, as name.preview.png" : "Draw or choose a picture first"});
     preview.addEventListener("click", async () => {
       const told = await order("take_preview", {id: card.id, address: shown.address});
