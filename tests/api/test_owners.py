@@ -153,3 +153,14 @@ def test_two_who_alternate_each_get_the_pictures_they_get_alone(anna: httpx2.Cli
 
         for turn, images in enumerate(programs.map(draw, range(6))):
             assert images == alone[0 if turn % 2 else 1]
+
+
+def test_models_are_let_go_by_an_administrator_and_come_back(anna: httpx2.Client, ben: httpx2.Client) -> None:
+    before = anna.post("/sdapi/v1/txt2img", json=SMALL).json()["images"]
+    assert ben.post("/sdapi/v1/unload-checkpoint").status_code == 403
+    assert anna.post("/sdapi/v1/unload-checkpoint").json() == {}
+    job = anna.post("/api/v1/jobs", json={**SMALL, "batch_count": 2}).json()["id"]
+    seen = anna.get(f"/api/v1/jobs/{job}/events").text
+    assert anna.post("/sdapi/v1/reload-checkpoint").json() == {}
+    assert anna.post("/sdapi/v1/txt2img", json=SMALL).json()["images"] == before
+    assert '"state": "done"' in seen

@@ -79,6 +79,10 @@ def test_what_webuiapi_cannot_have_is_refused_and_said(api: Any) -> None:
         api.interrogate(Image.new("RGB", (8, 8)))
     with pytest.raises(RuntimeError, match="no sampler"):
         api.txt2img(sampler_name="Eulr", **FIXED)
+    with pytest.raises(RuntimeError, match=r'no upscaler \\\\"Lanzcos\\\\". Did you mean \\\\"Lanczos'):
+        api.extra_single_image(Image.new("RGB", (8, 8)), upscaler_1="Lanzcos")
+    with pytest.raises(RuntimeError, match="no face restoration"):
+        api.extra_single_image(Image.new("RGB", (8, 8)), codeformer_visibility=1)
 
 
 def test_readers_of_pictures_find_what_was_asked_for(anna: httpx2.Client) -> None:

@@ -283,3 +283,21 @@ class TestOutputsThatCannotBeWritten:
         worker.close()
         assert final.state == "failed" and str(blocked.folder) in final.error
         assert any("Picture 1 is lost" in notice for notice in final.notices)
+
+
+def test_an_errand_is_done_in_the_worker_s_thread_before_its_next_job_and_may_fail(
+    queue: JobQueue, start_worker: StartWorker, draw: Draw, request_of: RequestOf
+) -> None:
+    worker = start_worker(queue, draw)
+    done: list[str] = []
+    told = threading.Event()
+
+    def errand() -> None:
+        done.append(threading.current_thread().name)
+        told.set()
+        raise UnreadableModel("no matter")
+
+    worker.ask(errand)
+    assert told.wait(60), "also while no job comes"
+    assert done == ["worker-cpu"]
+    assert queue.submit(request_of()).wait().state == "done"

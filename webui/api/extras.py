@@ -19,6 +19,7 @@ from webui.api.made import encoded
 from webui.api.parts import Parts, json_body, owner_of
 from webui.api.schemas import parameter_schema
 from webui.api.submitted import task_id
+from webui.api.upscalers import check_upscaler
 from webui.api.values import checked
 from webui.api.waiting import finished
 from webui.domain.enlarging import ENLARGE_PARAMETERS, KIND, NO_UPSCALER, SCALE_MODES, EnlargeRequest
@@ -53,7 +54,10 @@ def router(parts: Parts) -> APIRouter:
         def start() -> Any:
             ids = [input_picture(runtime, picture, field, owner) for picture, field in sent]
             texts = [_infotext(parts, picture, field) for picture, field in sent]
-            values = extras_values(body) | {"pictures": ",".join(ids), "infotexts": json.dumps(texts)}
+            wanted = extras_values(body)
+            for name in ("upscaler_1", "upscaler_2"):
+                check_upscaler(runtime, wanted[name], name)
+            values = wanted | {"pictures": ",".join(ids), "infotexts": json.dumps(texts)}
             return runtime.enlarge(EnlargeRequest(**values), owner)
 
         task = task_id(body.get("force_task_id"))

@@ -137,8 +137,7 @@ PICTURES = ("init_image", "mask")  # parameters that are pictures: sent as such,
 
 def fields_of(kind: str) -> Mapping[str, Field]:
     """All fields that set parameters in ``txt2img`` or ``img2img``, A1111's first, then those under our own names."""
-    own = [field for field in (IMG2IMG if kind == "img2img" else TXT2IMG) if PARAMETERS.keys() >= {*field.parameters}]
-    fields = {field.name: field for field in (*COMMON, *own)}
+    fields = {field.name: field for field in (*COMMON, *(IMG2IMG if kind == "img2img" else TXT2IMG))}
     of_pictures = () if kind == "img2img" else [name for name in PICTURE_OPTIONS if name not in TILES]
     for name in PARAMETERS:
         if name not in (*fields, *PICTURES, *of_pictures):
@@ -185,9 +184,7 @@ def _wanted(value: Any) -> bool:
 # field -> why a request that wants it is refused; what only switches something off is fine
 NOT_HERE: Mapping[str, str] = MappingProxyType(
     {
-        "enable_hr": "Hires fix is not there yet. Draw the picture, then enlarge it (extra-single-image).",
         "restore_faces": "There is no face restoration here; leave restore_faces out.",
-        "refiner_checkpoint": "The refiner is not there yet; leave refiner_checkpoint out.",
         "disable_extra_networks": "Networks cannot be switched off for one request; take their tags out of the prompt.",
         "firstpass_image": "A first pass cannot be handed in; leave firstpass_image out.",
     }
@@ -197,7 +194,7 @@ NOT_HERE: Mapping[str, str] = MappingProxyType(
 def refused(body: Mapping[str, Any]) -> InvalidRequest | None:
     """The first thing that a request asks for and that is not here."""
     for name, sentence in NOT_HERE.items():
-        if name not in FIELDS["txt2img"] and _wanted(body.get(name)):
+        if _wanted(body.get(name)):
             return InvalidRequest(f"{name}: {sentence}", name)
     if _wanted(body.get("script_name")):
         return InvalidRequest(f"Script '{body['script_name']}' not found. There are no scripts here.", "script_name")

@@ -16,6 +16,7 @@ from webui.api.bodies import json_object, picture_bytes
 from webui.api.parts import Parts, json_body, owner_of
 from webui.api.soft_inpainting import SCRIPT, script_info
 from webui.domain.enlarging import NO_UPSCALER, RESAMPLERS
+from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.infotext import compose
 from webui.domain.samplers import SAMPLERS
 from webui.domain.schedules import CUSTOM, SCHEDULES, Schedule
@@ -24,14 +25,6 @@ from webui.errors import InvalidRequest, UnreadablePicture
 # A1111 calls schedules by these where its name is not the label in small letters with _
 _SCHEDULER_NAMES = {"Align Your Steps GITS": "align_your_steps_GITS", "Beta (ComfyUI)": "beta_comfyui"}
 _RHO = {"Karras": 7.0, "Polyexponential": 1.0}
-LATENT_UPSCALE_MODES = (
-    "Latent",
-    "Latent (antialiased)",
-    "Latent (bicubic)",
-    "Latent (bicubic antialiased)",
-    "Latent (nearest)",
-    "Latent (nearest-exact)",
-)
 
 
 def router(parts: Parts) -> APIRouter:
@@ -56,7 +49,7 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/sdapi/v1/latent-upscale-modes", response_class=Answer)
     async def latent_upscale_modes() -> Response:
-        return Answer([{"name": name} for name in LATENT_UPSCALE_MODES])
+        return Answer([{"name": name} for name in LATENT_UPSCALERS])
 
     @routes.get("/sdapi/v1/face-restorers", response_class=Answer)
     async def face_restorers() -> Response:

@@ -77,7 +77,7 @@ def _info(runtime: Runtime, job: JobSnapshot, saved: Sequence[Saved], notices: S
         "sd_vae_hash": told.get("VAE hash"),
         "seed_resize_from_w": request.seed_resize_width or -1,
         "seed_resize_from_h": request.seed_resize_height or -1,
-        "denoising_strength": request.denoising_strength if request.has_picture else None,
+        "denoising_strength": float(told["Denoising strength"]) if "Denoising strength" in told else None,
         "extra_generation_params": {key: value for key, value in told.items() if key not in _SAID},
         "index_of_first_image": 0,
         "infotexts": infotexts,

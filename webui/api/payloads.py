@@ -14,6 +14,7 @@ from webui.api.bodies import input_picture
 from webui.api.fields import FIELDS, PICTURES, refused
 from webui.api.options import OPTIONS, CallerOptions, option_value
 from webui.api.soft_inpainting import SCRIPT, script_parameters
+from webui.api.upscalers import check_upscaler
 from webui.api.values import checked
 from webui.domain.infotext import parse, to_request
 from webui.domain.request import PARAMETERS, GenerationRequest
@@ -52,6 +53,8 @@ def prepare(runtime: Runtime, options: CallerOptions, body: Mapping[str, Any], k
     values |= _scripts(body.get("alwayson_scripts"), kind)
     values |= _pictures(runtime, body, owner) if kind == "img2img" else {}
     notices += _fit_schedule(values)
+    if values.get("hires"):
+        check_upscaler(runtime, values["hires_upscaler"], "hr_upscaler", latent=True)
     _check_styles(runtime, values.get("styles", ()), owner)
     return Prepared(GenerationRequest(**values), tuple(notices))
 

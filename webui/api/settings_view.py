@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from webui.api.answers import Answer, ApiRoute, NotHere
 from webui.api.bodies import json_object
-from webui.api.parts import Parts, json_body, owner_of
+from webui.api.parts import Parts, is_admin, json_body, owner_of
+from webui.errors import NotAllowed
 
 _NO_CODE = "Lucid installs and runs no code over HTTP."
 _TRAINING = "Training is started on the server's own command line, not over HTTP."
@@ -28,8 +29,6 @@ NOT_HERE: Mapping[str, str] = MappingProxyType(
         "/sdapi/v1/create/hypernetwork": _TRAINING,
         "/sdapi/v1/train/embedding": _TRAINING,
         "/sdapi/v1/train/hypernetwork": _TRAINING,
-        "/sdapi/v1/unload-checkpoint": "Models leave memory by themselves when another one needs the room (memory_budget_gb).",
-        "/sdapi/v1/reload-checkpoint": "A checkpoint is loaded when a picture is drawn with it, and from then on stays in memory.",
         "/sdapi/v1/server-kill": _SERVER,
         "/sdapi/v1/server-restart": _SERVER,
         "/sdapi/v1/server-stop": _SERVER,
@@ -63,6 +62,19 @@ def router(parts: Parts) -> APIRouter:
         if ignored:
             answer.headers["X-Lucid-Ignored"] = _bounded(ignored)
         return answer
+
+    @routes.post("/sdapi/v1/unload-checkpoint", response_class=Answer, summary="Let go of all models in memory")
+    async def unload(request: Request) -> Response:
+        """Before the next job, which reads its own again. Where there are accounts, for administrators."""
+        if not is_admin(request):
+            raise NotAllowed("Only an administrator may unload models: others may be drawing with them.")
+        parts.runtime.unload_models()
+        return Answer({})
+
+    @routes.post("/sdapi/v1/reload-checkpoint", response_class=Answer, summary="Does nothing")
+    async def reload() -> Response:
+        """A checkpoint is loaded as soon as a picture is drawn with it."""
+        return Answer({})
 
     def refused(path: str) -> Any:
         async def not_here() -> Response:

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Literal
 
 from webui.domain.events import JobEvent, Saved
@@ -46,6 +47,7 @@ class Worker:
         self._run: Run | None = None
         self._status = WorkerStatus("starting", starting)
         self._closing = threading.Event()
+        self._errands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         # Not a daemon: at exit it must put its job back and let go of the database.
         self._thread = threading.Thread(target=self._work, name=f"worker-{name}")
 
@@ -56,6 +58,11 @@ class Worker:
     def start(self) -> None:
         self._queue.join(self.name)
         self._thread.start()
+
+    def ask(self, errand: Callable[[], None]) -> None:
+        """Have the thread do something before its next job: what it has loaded is its own, and no other thread's."""
+        self._errands.put(errand)
+        self._queue.wake()
 
     def ask_to_close(self) -> None:
         """Begin to close: the running job is parked after its current step, to be run again later."""
@@ -75,8 +82,17 @@ class Worker:
             self._queue.give_up(self.name, error)
             return
         self._status = WorkerStatus("ready", "Ready")
-        while (assignment := self._queue.take(self.name, self._closing.is_set)) is not None:
+        while (assignment := self._next()) is not None:
             self._serve(assignment)
+
+    def _next(self) -> Assignment | None:
+        """The next job, after all errands; None when there will be none."""
+        while True:
+            while not self._errands.empty():
+                self._failure(self._errands.get())
+            assignment = self._queue.take(self.name, lambda: self._closing.is_set() or not self._errands.empty())
+            if assignment is not None or self._closing.is_set() or self._errands.empty():
+                return assignment
 
     def _load(self) -> None:
         self._run = self._make_run()
