@@ -66,6 +66,19 @@ def test_each_signs_in_and_finds_only_what_is_theirs(shared: Server, browser: Br
     assert ben.picture_address() != picture
     assert anna.page.evaluate("async (address) => (await fetch(address)).status", picture) == 200
 
+    anna.fill(prompt="a slow green star", steps=400, seed=7).generate()
+    ben.open_tab("Queue")
+    row = ben.page.locator(".everybody li")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("anna")
+    expect(row).not_to_contain_text("green")
+    expect(row.get_by_role("button")).to_have_count(0)
+    anna.open_tab("Queue")
+    mine = anna.page.locator(".everybody li")
+    expect(mine).to_contain_text("a slow green star")
+    mine.get_by_role("button", name="Stop it").click()
+    expect(ben.page.get_by_text("Nobody draws and nothing waits.")).to_be_visible()
+
     users(shared.data_dir, "remove", "ben")  # while he looks at his page
     ben.page.reload()
     expect(ben.page.get_by_role("button", name="Sign in")).to_be_visible()
