@@ -36,7 +36,7 @@ def test_what_was_made_is_found_and_used_again(visitor: Visitor, server: Server)
     visitor.page.locator(".png-info input").set_input_files(file)
     expect(visitor.page.locator(".png-info .source")).to_have_text("Made with Lucid.")
     expect(visitor.page.locator(".png-info .infotext")).to_contain_text("a snowman in the snow, findable")
-    visitor.page.locator(".png-info .send").click()
+    visitor.page.locator(".png-info").get_by_role("button", name="Send to txt2img").click()
     expect(visitor.field("prompt")).to_be_visible()
 
     file.unlink()

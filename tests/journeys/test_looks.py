@@ -31,7 +31,7 @@ def test_it_fits_a_phone_with_generate_in_reach_and_results_after_it(visit: Call
     visitor.sees_progress("^Done")
     assert visitor.width_beyond_the_window() == 0
     expect(generate).to_be_in_viewport()
-    visitor.page.get_by_role("button", name="Extra").click()
+    visitor.page.get_by_role("button", name="Extra: variations").click()
     visitor.page.get_by_role("button", name="Advanced").click()
     visitor.field("ensd").scroll_into_view_if_needed()
     expect(generate).to_be_in_viewport()
@@ -58,7 +58,7 @@ def test_it_follows_the_system_until_told_otherwise(visit: Callable[..., Visitor
 
 
 def test_every_control_has_a_name(visitor: Visitor) -> None:
-    visitor.page.get_by_role("button", name="Extra").click()
+    visitor.page.get_by_role("button", name="Extra: variations").click()
     visitor.page.get_by_role("button", name="Advanced").click()
     expect(visitor.field("ensd")).to_be_visible()
     assert visitor.page.evaluate(NAMELESS) == []
