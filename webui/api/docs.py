@@ -85,7 +85,8 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
 def _row(name: str, schema: dict[str, Any]) -> str:
     kind = schema.get("type", "") or " or ".join(one.get("type", "") for one in schema.get("anyOf", ()))
     if "minimum" in schema and "maximum" in schema:
-        kind += f", {schema['minimum']:g} to {schema['maximum']:g}"
+        low, high = (int(end) if end == int(end) else end for end in (schema["minimum"], schema["maximum"]))
+        kind += f", {low} to {high}"
     if "enum" in schema:
         kind += f": {', '.join(map(str, schema['enum']))}"
     default = json.dumps(schema["default"]) if "default" in schema else ""

@@ -5,6 +5,7 @@ Parameters have Lucid's own names, and an unknown one is refused. Pictures to st
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,12 @@ def router(parts: Parts) -> APIRouter:
     async def own_job(request: Request, id: str) -> Job:
         return await run_in_threadpool(runtime.job, id, owner_of(request))
 
+    def given(request: Request, job: Job) -> Answer:
+        location = f"{request.scope.get('root_path', '')}{address(job.id)}"
+        return Answer(described(parts, job.snapshot()), 201, {"Location": location})
+
+    keyed = asyncio.Lock()
+
     @routes.get("/parameters", summary="What a job can be given", response_class=Answer)
     async def parameters() -> Response:
         return Answer({name: parameter_schema(parameter) for name, parameter in PARAMETERS.items()})
@@ -56,21 +63,22 @@ def router(parts: Parts) -> APIRouter:
         """
         body, owner = await json_object(request), owner_of(request)
         key = task_id(request.headers.get("idempotency-key"))
-        known = submitted.job_of(owner, key) if key else None
-        if known is not None:
-            return Answer(described(parts, (await own_job(request, known)).snapshot()))
 
         def start() -> Job:
             wanted = job_request(parts, body, owner)
             return runtime.generate(wanted, owner, "img2img" if wanted.has_picture else "txt2img")
 
-        job = await run_in_threadpool(start)
-        submitted.add(owner, job.id, "txt2img", key)
-        return Answer(
-            described(parts, job.snapshot()),
-            201,
-            {"Location": f"{request.scope.get('root_path', '')}{address(job.id)}"},
-        )
+        if key is None:
+            job = await run_in_threadpool(start)
+            submitted.add(owner, job.id, job.snapshot().kind)
+            return given(request, job)
+        async with keyed:  # the second of two that come at once finds what the first has given
+            known = submitted.job_of(owner, key)
+            if known is not None:
+                return Answer(described(parts, (await own_job(request, known)).snapshot()))
+            job = await run_in_threadpool(start)
+            submitted.add(owner, job.id, job.snapshot().kind, key)
+        return given(request, job)
 
     @routes.get("/jobs", summary="The caller's jobs that run or wait", response_class=Answer)
     async def unfinished(request: Request) -> Response:
