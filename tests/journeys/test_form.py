@@ -139,7 +139,7 @@ def test_a_kept_checkpoint_that_is_gone_becomes_the_default(visitor: Visitor) ->
 def test_the_arrow_reads_an_infotext_into_the_form(visitor: Visitor) -> None:
     visitor.fill(
         prompt="a cat\nNegative prompt: a dog\nSteps: 12, Sampler: Euler a, Schedule type: Karras, CFG scale: 4.5, Seed: 99, "
-        "Size: 192x256, Model: somebody-elses, Clip skip: 2, Hires upscale: 2, Version: v1.10.1"
+        "Size: 192x256, Model: somebody-elses, Clip skip: 2, Token merging ratio: 0.5, Version: v1.10.1"
     )
     visitor.page.locator("#paste").click()
     expect(visitor.field("prompt")).to_have_value("a cat")
@@ -154,6 +154,6 @@ def test_the_arrow_reads_an_infotext_into_the_form(visitor: Visitor) -> None:
     assert {name: visitor.value(name) for name in expected} == expected
     remarks = visitor.page.locator("#notes .pasted")
     expect(remarks).to_contain_text("somebody-elses")
-    expect(remarks).to_contain_text("Hires upscale")
+    expect(remarks).to_contain_text("Token merging ratio")
     visitor.page.get_by_role("button", name="Advanced").click()
     expect(visitor.field("clip_skip")).to_have_value("2")
