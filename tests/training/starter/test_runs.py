@@ -14,9 +14,10 @@ from processes import learn_together
 from safetensors import safe_open
 from torch import Tensor
 
+from webui.library.index import Library
 from webui.training.starter import latents
 from webui.training.starter.autoencoder import AutoencoderPlan, held_out_pictures, psnr, train_autoencoder
-from webui.training.starter.checkpoint import write_checkpoint
+from webui.training.starter.checkpoint import write_checkpoint, write_vae
 from webui.training.starter.diffusion import DiffusionPlan, DiffusionRun, train_diffusion
 from webui.training.starter.icons import Sprites
 from webui.training.starter.latents import LatentPictures, write_latents
@@ -135,6 +136,14 @@ def test_the_result_is_one_file_that_says_how_to_use_it(work: Path, tmp_path: Pa
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         assert json.loads(file.metadata()["lucid.defaults"])["cfg_scale"] == 2.5
         assert "v_pred" in file.keys()  # noqa: SIM118  (not a dict)
+
+
+def test_an_autoencoder_alone_is_a_vae_file(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    write_vae(tmp_path / "vae" / "fine.safetensors", work / "autoencoder" / "vae")
+    library = Library({"vae": (tmp_path / "vae",)}, tmp_path / "cache.sqlite3")
+    library.rescan()
+    assert not library.find("vae", "fine").problem
 
 
 def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:

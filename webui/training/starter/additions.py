@@ -150,7 +150,7 @@ def _train(addition: Addition, model: Model, sprites: Sprites, path: Path, steps
     examples = list(islice(addition.lesson.examples(sprites, np.random.default_rng(1)), EXAMPLES))
     latents = _latents(model, [picture for _, picture in examples])
     tokenizer = ClipTokenizer()
-    word = f"lucid-{addition.name.removeprefix('lucid-')}" if addition.kind == "embedding" else None
+    word = addition.name if addition.kind == "embedding" else None
     ids = torch.tensor([_ids(text, tokenizer, word, addition.vectors) for text, _ in examples])
     trained, put_on, save = _beginning(addition, model, tokenizer, steps)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=addition.rate, weight_decay=0.0)
@@ -170,7 +170,7 @@ def _train(addition: Addition, model: Model, sprites: Sprites, path: Path, steps
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         if step % 50 == 49:
             print(f"{addition.name}: {step + 1} of {steps}, loss {np.mean(losses[-50:]):.4f}", flush=True)
     save(path)

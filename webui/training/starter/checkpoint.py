@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
+from webui.library.configs import CONFIGS_KEY, public_config
+from webui.library.original_layout import original_names
 from webui.training.single_file import export_single_file
 
 DEFAULTS: Mapping[str, Any] = {"cfg_scale": 2.5, "width": 128, "height": 128}
@@ -41,3 +45,12 @@ def write_checkpoint(path: Path, vae_folder: Path, diffusion_folder: Path, *, ti
             "tags": "starter, icons",
         },
     )
+
+
+def write_vae(path: Path, vae_folder: Path) -> None:
+    """The autoencoder alone, as VAE files are published: bare original names, float16, with its config."""
+    vae = AutoencoderKL.from_pretrained(vae_folder)
+    state = vae.state_dict()
+    names = original_names("vae", state)
+    tensors = {names[key]: tensor.half().contiguous() for key, tensor in state.items()}
+    save_file(tensors, path, {"format": "pt", CONFIGS_KEY: json.dumps({"vae": public_config(dict(vae.config))})})
