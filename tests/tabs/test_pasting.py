@@ -47,7 +47,11 @@ def test_a_checkpoint_is_found_by_its_hash_under_another_name(runtime: Runtime) 
     [
         ("Model: lucid-startr", {"checkpoint": "chosen"}, r'"lucid-startr".*"lucid-starter".*Kept chosen\.'),
         ("VAE: missing.safetensors", {"vae": "Automatic"}, r'"missing.safetensors".*Kept Automatic\.'),
-        ("Hires upscale: 2, Token merging ratio: 0.5", {}, r"Not taken over.*: Hires upscale, Token merging ratio\.$"),
+        (
+            "Face restoration: CodeFormer, Token merging ratio: 0.5",
+            {},
+            r"Not taken over.*: Face restoration, Token merging ratio\.$",
+        ),
     ],
 )
 def test_what_cannot_be_taken_over_is_said(runtime: Runtime, more: str, kept: dict[str, str], remark: str) -> None:
