@@ -13,7 +13,9 @@ from webui.domain.sizes import Box, Size
 from webui.errors import InvalidRequest
 
 ONE, TWO = "0" * 32, "f" * 32
-SOURCE = "a cat, red\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 5, Size: 512x768, Model: x, Version: 1"
+SOURCE = (
+    "a cat, red\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 5, Size: 512x768, Model: x, Version: 1"
+)
 
 
 def request(**fields) -> EnlargeRequest:
