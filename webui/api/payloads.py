@@ -54,7 +54,8 @@ def prepare(runtime: Runtime, options: CallerOptions, body: Mapping[str, Any], k
     values |= _pictures(runtime, body, owner) if kind == "img2img" else {}
     notices += _fit_schedule(values)
     if values.get("hires"):
-        check_upscaler(runtime, values["hires_upscaler"], "hr_upscaler", latent=True)
+        upscaler = values.get("hires_upscaler", PARAMETERS["hires_upscaler"].default)
+        check_upscaler(runtime, upscaler, "hr_upscaler", latent=True)
     _check_styles(runtime, values.get("styles", ()), owner)
     return Prepared(GenerationRequest(**values), tuple(notices))
 
