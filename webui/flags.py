@@ -35,6 +35,8 @@ SAME_AS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "--autolaunch": ("open_browser", "true", "open the page in a browser once it answers"),
         "--no-half": ("dtype", "float32", "compute in float32, as --dtype float32"),
         "--all-in-fp32": ("dtype", "float32", "compute in float32, as --dtype float32"),
+        "--medvram": ("low_memory", "model", "one network on the card at a time, as --low-memory model"),
+        "--lowvram": ("low_memory", "sequential", "one layer on the card at a time, as --low-memory sequential"),
         "--all-in-bf16": ("dtype", "bfloat16", "compute in bfloat16, as --dtype bfloat16"),
     }
 )
@@ -60,9 +62,7 @@ IGNORED: Mapping[str, str] = MappingProxyType(
         "--opt-sub-quad-attention": _ATTENTION,
         "--attention-pytorch": _ATTENTION,
         "--opt-channelslast": "the memory format is chosen for the device",
-        "--medvram": _MEMORY,
         "--medvram-sdxl": _MEMORY,
-        "--lowvram": _MEMORY,
         "--lowram": _MEMORY,
         "--always-batch-cond-uncond": _MEMORY,
         "--always-offload-from-vram": _MEMORY,

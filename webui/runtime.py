@@ -342,11 +342,10 @@ class Runtime:
         def make_run() -> Run:
             # here and not above: this loads torch and diffusers, and happens in the worker's thread
             from webui.engine.generate import Options
-            from webui.jobs.drawing import Workplace, model_manager, set_up
+            from webui.jobs.drawing import model_manager, set_up, workplace
             from webui.jobs.enlarging import enlarging
 
-            budget = int(settings.memory_budget_gb * 1e9)
-            models = model_manager(Workplace(device, settings.dtype, settings.threads, budget))
+            models = model_manager(workplace(settings, device))
             free[device] = models.free_all
             options = Options(settings.preview, settings.preview_every, settings.tile_vae_above)
             draw = set_up(library, models, options, inputs)

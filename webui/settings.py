@@ -125,6 +125,14 @@ class Settings:
     memory_budget_gb: float = _setting(
         0.0, Number(0, 1_000_000, whole=False), "GB of RAM that loaded models may fill; 0 takes half of what there is."
     )
+    device_memory_budget_gb: float = _setting(
+        0.0, Number(0, 1_000_000, whole=False), "GB of a card's memory that loaded models may fill; 0 leaves a quarter."
+    )
+    low_memory: str = _setting(
+        "auto",
+        Choice("auto", "off", "model", "sequential"),
+        "How a model that is too large for the card is run: one network, or one layer, on it at a time.",
+    )
     tile_vae_above: int = _setting(
         1024, Number(64, 65536), "Decode a picture in strips when a side is longer than this many pixels."
     )

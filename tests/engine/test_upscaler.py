@@ -9,6 +9,7 @@ from spandrel.architectures.SPAN import SPAN
 from spandrel.architectures.SwinIR import SwinIR
 
 from webui.domain.events import Loading
+from webui.engine.memory import Budgets
 from webui.engine.upscaler import MARGIN, Upscaler
 from webui.errors import IncompatibleModel, NumericalFailure, UnreadableModel, UnsafeModel
 from webui.library.index import Library
@@ -154,7 +155,7 @@ def test_what_is_loaded_is_kept_and_told_and_let_go_under_the_budget(models, tmp
     list(models.load_upscalers([one]))
     first = models.upscaler(one)
     assert list(models.load_upscalers([one])) == [] and models.upscaler(one) is first
-    models.budget = first.size
+    models.held.budgets = Budgets(first.size)
     list(models.load_upscalers([two]))
     assert models.loaded_bytes == models.upscaler(two).size
 

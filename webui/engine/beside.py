@@ -46,7 +46,9 @@ def seen_beside(
         shape = (1, extra, request.height // 8, request.width // 8)
         if picture is None:
             return torch.zeros(shape, device=model.compute.device)
-        unscaled: Tensor = encode(model.vae, to_pixels(picture), tiled=tiled) / model.vae.config.scaling_factor
+        unscaled: Tensor = (
+            encode(model.ready(model.vae), to_pixels(picture), tiled=tiled) / model.vae.config.scaling_factor
+        )
         return unscaled  # as it was trained
     name = model.checkpoint.file.name
     if extra == DEPTH:
@@ -64,6 +66,6 @@ def _for_inpainting(
         grey = np.asarray(mask, np.float32) / 255
         masked = torch.from_numpy(grey if request.soft_inpainting else np.around(grey))[None, None]
     strength = 1.0 if picture is None else request.conditioning_mask_strength
-    seen = encode(model.vae, pixels * (1 - masked * strength), tiled=tiled)
+    seen = encode(model.ready(model.vae), pixels * (1 - masked * strength), tiled=tiled)
     small = functional.interpolate(masked, size=seen.shape[-2:])
     return torch.cat([small.to(seen.device), seen], dim=1)

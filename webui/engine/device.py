@@ -82,6 +82,15 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def free_device_memory(device: torch.device) -> int:
+    """Bytes that are free on a card; 0 for what computes in RAM."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "xpu":
+        return int(torch.xpu.mem_get_info(device)[0])
+    return 0
+
+
 def release_unused_memory(device: torch.device) -> None:
     """Give what torch's allocator keeps in reserve back to the device."""
     if device.type == "cuda":

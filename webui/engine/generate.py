@@ -206,7 +206,7 @@ def _decode(
     latents: Tensor, model: Model, *, tiled: bool, wrap: tuple[bool, bool], keep_on: torch.device | None = None
 ) -> Generator[Notice, None, list[Image.Image]]:
     """Step 4. Yields nothing, but is a generator as every stage is."""
-    pixels = decode(model.vae, latents, tiled=tiled, keep_on=keep_on, wrap=wrap)
+    pixels = decode(model.ready(model.vae), latents, tiled=tiled, keep_on=keep_on, wrap=wrap)
     if not torch.isfinite(pixels).all():
         raise NumericalFailure("The VAE's picture is not a number.")
     yield from ()

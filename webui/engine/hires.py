@@ -97,7 +97,7 @@ def _encoded(
 ) -> Generator[Notice, None, Tensor]:
     yield from ()
     wrap = (request.tile_x, request.tile_y)
-    latents = torch.cat([encode(model.vae, to_pixels(image), tiled=tiled, wrap=wrap) for image in images])
+    latents = torch.cat([encode(model.ready(model.vae), to_pixels(image), tiled=tiled, wrap=wrap) for image in images])
     if not torch.isfinite(latents).all():
         raise NumericalFailure("What the VAE makes of the enlarged picture is not a number.")
     return latents

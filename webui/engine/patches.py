@@ -28,6 +28,7 @@ from webui.engine.adapters.layer import Layer
 from webui.engine.adapters.lora import up_and_down
 from webui.engine.adapters.names import Place, find_place, grouped, places
 from webui.engine.families.base import Checkpoint
+from webui.engine.lending import FLOAT8, rounded
 from webui.engine.weights import open_tensors, read_piece
 from webui.errors import IncompatibleModel, InvalidRequest, UnreadableModel
 from webui.library.formats import component_files
@@ -117,30 +118,42 @@ class Patches:
         with ExitStack() as stack:
             originals: dict[str, Original] = {}
             for number, weight in enumerate(changing, 1):
-                if weight in self._carried and weight.network not in originals:
+                if self._reads_file(weight) and weight.network not in originals:
                     originals[weight.network] = self._open(weight.network, stack)
                 self._write(weight, plan.get(weight, []), originals.get(weight.network))
                 yield number / len(changing)
+
+    def _reads_file(self, weight: Weight) -> bool:
+        """What carries something already is begun anew, and 8 bits are too coarse to begin with."""
+        return weight in self._carried or self._networks[weight.network].get_parameter(weight.name).dtype == FLOAT8
 
     @torch.no_grad()
     def _write(self, weight: Weight, terms: list[Term], original: Original | None) -> None:
         parameter = self._networks[weight.network].get_parameter(weight.name)
         was_clean = weight not in self._carried
+        base, is_own = parameter.data, True
         self._carried[weight] = None
-        if not was_clean:
+        if not was_clean or parameter.dtype == FLOAT8:
             assert original is not None
-            parameter.copy_(original.get(weight.name).reshape(parameter.shape))
+            exact = original.get(weight.name).reshape(parameter.shape)
+            _round_into(parameter, exact)
+            if parameter.dtype == FLOAT8:
+                base, is_own = exact, False
         if not terms:
             del self._carried[weight]
             return
+        # the weights of a network that waits in RAM visit the device where the adapters are
+        device = next((factor.device for term in terms for factor in term.layer.factors.tensors.values()), base.device)
         is_bias = weight.name.endswith(".bias")
-        in_place = parameter.dtype == torch.float32 and all(is_bias or _is_product(term.layer) for term in terms)
+        is_here = is_own and base.dtype == torch.float32 and base.device == device
+        in_place = is_here and all(is_bias or _is_product(term.layer) for term in terms)
         # a copy, where ΔW is calculated from W or where W is too coarse to add up in
-        total = parameter.data if in_place else parameter.to(torch.float32, copy=True)
+        base = base.to(device)
+        total = base if in_place else base.to(torch.float32, copy=True)
         for term in terms:
-            _add(total, parameter, term, is_bias)
+            _add(total, base, term, is_bias)
         if not in_place:
-            parameter.copy_(total)
+            _round_into(parameter, total)
         self._carried[weight] = _marks(terms)
 
     def _plan(self, wanted: Sequence[Applied]) -> dict[Weight, list[Term]]:
@@ -233,6 +246,10 @@ def _check_unchanged(path: Path, file: ModelFile) -> None:
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
+
+
+def _round_into(parameter: Tensor, exact: Tensor) -> None:
+    parameter.copy_(rounded(exact) if parameter.dtype == FLOAT8 else exact)
 
 
 def _is_product(layer: Layer) -> bool:

@@ -61,7 +61,7 @@ def start_of(
         beside = beside.expand(len(pictures), -1, -1, -1)
     if drawn is None:
         return Start(beside=beside)
-    latents = encode(model.vae, to_pixels(drawn), tiled=tiled, wrap=(request.tile_x, request.tile_y))
+    latents = encode(model.ready(model.vae), to_pixels(drawn), tiled=tiled, wrap=(request.tile_x, request.tile_y))
     if not torch.isfinite(latents).all():
         raise NumericalFailure("What the VAE makes of the picture is not a number.")
     height, width = request.height // LATENT_PIXELS, request.width // LATENT_PIXELS

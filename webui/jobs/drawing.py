@@ -9,19 +9,21 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psutil
 
-from webui.domain.enlarging import RESAMPLERS
+from webui.domain.enlarging import NO_UPSCALER, RESAMPLERS
 from webui.domain.events import Loading, Notice, Preview, Step
 from webui.domain.hires_options import LATENT_UPSCALERS
 from webui.domain.network_hashes import EMBEDDING, write_hashes
 from webui.domain.request import GenerationRequest
 from webui.domain.second_pass import second_pass
-from webui.engine.device import choose_compute, find_hardware, use_threads
+from webui.engine.device import choose_compute, find_hardware, free_device_memory, use_threads
 from webui.engine.drawn import Drawn
 from webui.engine.embedding_words import why_skipped
 from webui.engine.generate import Options, Sources, generate_batch
+from webui.engine.memory import choose_budgets
 from webui.engine.model_manager import AdapterUse, HypernetworkUse, ModelManager, Selection
 from webui.engine.tokenizer import ClipTokenizer
 from webui.jobs.inputs import InputPictures
@@ -39,19 +41,46 @@ VAE_OWN = "None"
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a worker computes and how much it may hold. ``threads`` and ``memory_budget`` (bytes) 0 mean automatic."""
+    """Where a worker computes and how much it may hold. ``threads`` 0 and bytes 0 mean automatic.
+
+    ``ram`` is what models may fill of the computer's memory and ``device_memory`` of a card's; ``workers`` share the former.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 0
-    memory_budget: int = 0
+    ram: int = 0
+    device_memory: int = 0
+    low_memory: str = "auto"
+    workers: int = 1
+
+
+def workplace(settings: Any, device: str) -> Workplace:
+    """That of the worker for a device, out of what has the fields of an installation's settings."""
+    return Workplace(
+        device,
+        settings.dtype,
+        settings.threads,
+        int(settings.memory_budget_gb * 1e9),
+        int(settings.device_memory_budget_gb * 1e9),
+        settings.low_memory,
+        len(settings.devices),
+    )
 
 
 def model_manager(workplace: Workplace) -> ModelManager:
     """Choose device and precision, and who holds the weights there."""
     use_threads(workplace.threads)
     compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
-    return ModelManager(compute, workplace.memory_budget or psutil.virtual_memory().total // 2)
+    budgets = choose_budgets(
+        compute.device.type,
+        ram_total=psutil.virtual_memory().total,
+        device_free=free_device_memory(compute.device),
+        device_asked=workplace.device_memory,
+        ram_asked=workplace.ram,
+        workers=workplace.workers,
+    )
+    return ModelManager(compute, budgets.device, ram=budgets.ram, low_memory=workplace.low_memory)
 
 
 def set_up(library: Library, models: ModelManager, options: Options, inputs: InputPictures | None = None) -> DrawFor:
@@ -105,11 +134,19 @@ def select(library: Library, request: GenerationRequest, named: NamedFiles, *, w
         checkpoint,
         _vae(library, request, checkpoint),
         taesd,
+        upscaler=_tile_upscaler(library, request),
         refiner=library.find("checkpoint", request.refiner_checkpoint) if request.refines else None,
         embeddings=named.embeddings,
         hypernetworks=tuple(HypernetworkUse(file, tag.te) for tag, file in named.hypernetworks),
         adapters=tuple(AdapterUse(file, tag.te, tag.unet, tag.dyn) for tag, file in named.loras),
     )
+
+
+def _tile_upscaler(library: Library, request: GenerationRequest) -> ModelFile | None:
+    """The network that enlarges before SD upscale draws its tiles; None where none does."""
+    if not request.upscales_in_tiles or request.sd_upscale_upscaler in (NO_UPSCALER, *RESAMPLERS):
+        return None
+    return library.find("upscaler", request.sd_upscale_upscaler)
 
 
 def _vae(library: Library, request: GenerationRequest, checkpoint: ModelFile) -> ModelFile | None:
