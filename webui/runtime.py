@@ -21,7 +21,7 @@ from webui.accounts.accounts import Accounts
 from webui.domain.any_request import input_ids
 from webui.domain.enlarging import KIND, EnlargeRequest
 from webui.domain.events import Notice
-from webui.domain.img2img_steps import most_steps, part_of_run
+from webui.domain.img2img_steps import check_run, part_of_run
 from webui.domain.infotext_grammar import ParsedInfotext
 from webui.domain.request import GenerationRequest
 from webui.domain.sampler_names import find_sampler_and_schedule
@@ -37,10 +37,11 @@ from webui.jobs.admission import Limits
 from webui.jobs.chosen_pictures import choosing
 from webui.jobs.database import Database
 from webui.jobs.foreign_networks import with_networks_here
-from webui.jobs.hires_names import named_in_full, upscaler_name
+from webui.jobs.hires_names import named_in_full, refiner_name, tile_upscaler_name, upscaler_name
 from webui.jobs.history import History
 from webui.jobs.inputs import InputPictures
 from webui.jobs.job import Assignment, Job
+from webui.jobs.looping import looping
 from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
 from webui.jobs.pictures import read_infotext
@@ -170,9 +171,7 @@ class Runtime:
                 "clip_skip",
             )
         self._visited_levels(request, checkpoint)  # refuses sigmas and ranges that cannot be run
-        if request.has_picture:  # and a part of them that cannot be
-            strength, exact = request.denoising_strength, request.exact_steps
-            part_of_run(request.steps, strength, exact=exact, most=most_steps(sampler))
+        check_run(request, sampler)  # and a part of them that cannot be
         named = find_named(self.library, request, self._tokenizer)
         lora_hashes, ti_hashes = known_hashes(self.library, named, request)
         resolved = dataclasses.replace(
@@ -181,7 +180,8 @@ class Runtime:
             schedule=schedule.name,
             checkpoint=checkpoint.name,
             vae=self._vae_name(request),
-            refiner_checkpoint=self._refiner_name(request),
+            refiner_checkpoint=refiner_name(self.library, request),
+            sd_upscale_upscaler=tile_upscaler_name(self.library, request),
             lora_hashes=lora_hashes,
             ti_hashes=ti_hashes,
             seed=_drawn(request.seed),
@@ -305,11 +305,6 @@ class Runtime:
         model = trained_noise_model(with_overrides(checkpoint.configs["scheduler"], request))
         return visited_levels(sampler.name, schedule.name, request.steps, model, request, checkpoint.family)
 
-    def _refiner_name(self, request: GenerationRequest) -> str:
-        if not request.refines:
-            return request.refiner_checkpoint
-        return self.library.find("checkpoint", request.refiner_checkpoint).name
-
     def _with_second_pass(self, request: GenerationRequest) -> GenerationRequest:
         """The request with the names of hires fix as they stand in the tables. Refuses a second pass that cannot be run."""
         request = named_in_full(self.library, request)
@@ -357,7 +352,8 @@ class Runtime:
                     return
                 yield from map(Notice, styles.missing(assignment.owner, assignment.request.styles))
                 chosen = choosing(partial(draw, owner=assignment.owner), wildcards)
-                yield from tasks.run(assignment, draw=chosen, outputs=outputs, rescue=rescue, version=__version__)
+                looped = looping(chosen, partial(inputs.keep, owner=assignment.owner))
+                yield from tasks.run(assignment, draw=looped, outputs=outputs, rescue=rescue, version=__version__)
 
             return run
 

@@ -133,12 +133,20 @@ class EnlargeRequest:
         return len(self.ids)
 
     @property
-    def batch_count(self) -> int:
+    def runs(self) -> int:
         return len(self.ids)
 
     @property
-    def batch_size(self) -> int:
+    def pictures_per_run(self) -> int:
         return 1
+
+    @property
+    def batch_count(self) -> int:
+        return self.runs
+
+    @property
+    def batch_size(self) -> int:
+        return self.pictures_per_run
 
     @property
     def prompt(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from webui.domain.request import GenerationRequest
 from webui.domain.samplers import Sampler
 from webui.errors import InvalidRequest
 
@@ -52,3 +53,12 @@ def part_of_run(steps: int, strength: float, *, exact: bool = False, most: int =
         )
     whole = int(steps / share)
     return PartOfRun(whole, whole - steps)
+
+
+def check_run(request: GenerationRequest, sampler: Sampler) -> None:
+    """Refuses a request whose picture cannot be drawn over as it asks for, in its last loop as in its first."""
+    if not request.has_picture:
+        return
+    request.check_ways()
+    for strength in (request.denoising_strength, *([request.final_denoising_strength] if request.loops_back else [])):
+        part_of_run(request.steps, strength, exact=request.exact_steps, most=most_steps(sampler))

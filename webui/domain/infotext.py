@@ -65,6 +65,11 @@ _ALWAYS_WRITTEN = (
     "mask_padding",
     "hires_upscaler",
     "hires_scale",
+    "final_denoising_strength",
+    "denoising_curve",
+    "sd_upscale_upscaler",
+    "sd_upscale_by",
+    "sd_upscale_overlap",
     *_SOFT,
 )  # where they mean something
 _TEMPLATES = (*NOTES, "Hires Template", "Hires Negative Template")
@@ -80,10 +85,12 @@ _ETA_DDIM: Mapping[str, str] = MappingProxyType({"DDIM": "Eta DDIM", "DDIM CFG++
 _BLUR, _MASK_BLUR = "Mask blur", ("mask_blur_x", "mask_blur_y")
 _TILING, _TILES = "Tiling", {(True, True): "True", (True, False): "x", (False, True): "y"}
 _HIRES_RESIZE, _HIRES_KEYS = "Hires resize", ("Hires upscale", "Hires resize", "Hires upscaler")
+_SD_UPSCALE_KEYS = ("SD upscale upscaler", "SD upscale overlap")
 _SAME_AS_FIRST = re.compile("Use same (sampler|scheduler|checkpoint)")  # what A1111's form says, and some pictures
 _BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
 _SOURCES: Mapping[str, str] = MappingProxyType({"init_image": "Init image hash", "mask": "Mask hash"})
-_ORIGIN = ("Version", "User", "App", *_SOURCES.values())  # about the program and the pictures, nothing to set
+_LOOP = "Loop"  # which of how many, in pictures of loopback
+_ORIGIN = ("Version", "User", "App", _LOOP, *_SOURCES.values())  # about the program and the pictures, nothing to set
 
 
 def write(request: GenerationRequest, *, version: str, extra: Mapping[str, Any] | None = None) -> str:
@@ -183,6 +190,7 @@ def to_request(
     for key, names in _SIZES.items():
         changes.append(_size(names, fields.take(key)))
     changes += [_checkpoint(fields), _blur(fields.take(_BLUR)), _tiles(fields.take(_TILING)), _hires(fields)]
+    changes.append({"sd_upscale": any(key in fields for key in _SD_UPSCALE_KEYS)})
     if "Batch pos" not in fields:  # A1111 of 2022 wrote a batch's size into each of its pictures
         changes += [{name: text} for name, key in _BATCHES.items() if (text := fields.take(key))]
     resources = fields.take("Hashes") or ""

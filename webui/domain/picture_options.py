@@ -11,7 +11,9 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
+from webui.domain.loopback_options import LOOPBACK_OPTIONS, LoopbackOptions
 from webui.domain.parameter import parameter
+from webui.domain.tiled_upscale_options import TILED_UPSCALE_OPTIONS, TiledUpscaleOptions
 from webui.errors import InvalidRequest
 
 RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
@@ -24,7 +26,7 @@ TILES = ("tile_x", "tile_y")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureOptions:
+class PictureOptions(LoopbackOptions, TiledUpscaleOptions):
     """What a request draws over, where, and how much of it stays. The words and defaults are those of A1111's web UI."""
 
     init_image: str = parameter("", "Init image", "The picture to start from, by the id of an input picture.")
@@ -275,17 +277,46 @@ class PictureOptions:
         """A part of a picture is drawn anew, the rest stays."""
         return self.has_picture and (bool(self.mask) or self.extends)
 
+    @property
+    def loops_back(self) -> bool:
+        """The result is drawn over again."""
+        return self.has_picture and self.loops > 1
+
+    @property
+    def upscales_in_tiles(self) -> bool:
+        """The picture is enlarged and drawn over tile by tile."""
+        return self.has_picture and self.sd_upscale
+
     def acting_picture_options(self) -> frozenset[str]:
         """The names of those that mean something in this request; the others are not written into its pictures."""
         acting = {*TILES}
         if self.has_picture:
             acting |= _OF_IMG2IMG
+        if self.loops_back:
+            acting |= {*LOOPBACK_OPTIONS}
+        if self.upscales_in_tiles:
+            acting |= {*TILED_UPSCALE_OPTIONS}
         if self.extends:
             acting |= {*EXTENSIONS, "extend_fill"}
         if self.inpaints:
             acting |= _OF_INPAINTING | ({"mask_padding"} if self.inpaint_area == ONLY_MASKED else set())
             acting |= _OF_SOFT_INPAINTING if self.soft_inpainting else set()
         return frozenset(acting)
+
+    def check_ways(self) -> None:
+        """Refuses ways of drawing over a picture that exclude one another."""
+        if self.loops_back and self.extends:
+            raise InvalidRequest(
+                "A picture that is drawn on beyond its edges would grow with every loop. Choose 1 loop, or do not extend it.",
+                "loops",
+            )
+        if self.upscales_in_tiles and self.loops_back:
+            raise InvalidRequest("SD upscale would enlarge the picture with every loop. Choose 1 loop.", "loops")
+        if self.upscales_in_tiles and self.inpaints:
+            raise InvalidRequest(
+                "SD upscale draws all of the picture. Take the mask and the extension away, or switch it off.",
+                "sd_upscale",
+            )
 
     def check_ground(self) -> None:
         """Refuses what is no colour."""

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webui.domain.hires_options import HIRES_OPTIONS, HiresOptions
+from webui.domain.loopback_options import strength_of_loop
 from webui.domain.parameter import Parameter, parameter
 from webui.domain.picture_options import PICTURE_OPTIONS, PictureOptions
 from webui.domain.refiner_options import REFINER_OPTIONS, RefinerOptions
@@ -217,16 +218,35 @@ class GenerationRequest(PictureOptions, HiresOptions, RefinerOptions, SamplingOp
         return self.hires and not self.has_picture
 
     @property
+    def runs(self) -> int:
+        """How many times a worker begins: with each batch, or with each picture that it draws over and over."""
+        return self.batch_count * self.batch_size if self.loops_back else self.batch_count
+
+    @property
+    def pictures_per_run(self) -> int:
+        return self.loops if self.loops_back else self.batch_size
+
+    @property
     def picture_count(self) -> int:
-        return self.batch_count * self.batch_size
+        return self.runs * self.pictures_per_run
 
     def picture(self, index: int) -> GenerationRequest:
         """The request that draws picture ``index`` of this one alone.
 
-        A1111's rule: picture i has seed + i; with a variation strength all share the seed and have variation seed + i.
-        The seeds must have been drawn already (no -1).
+        A1111's rule: picture i has seed + i; with a variation strength all share the seed and have variation seed + i, but
+        not the loops of loopback. The seeds must have been drawn already (no -1). A loop after the first begins with the
+        picture before it, which no request can know: its ``init_image`` is put in when that is drawn.
         """
-        alone = dataclasses.replace(self, batch_count=1, batch_size=1)
+        alone = dataclasses.replace(self, batch_count=1, batch_size=1, loops=1 if self.loops_back else self.loops)
+        if self.loops_back:
+            loop = index % self.loops
+            first, final, curve = self.denoising_strength, self.final_denoising_strength, self.denoising_curve
+            return dataclasses.replace(
+                alone,
+                seed=self.seed + index,
+                denoising_strength=strength_of_loop(first, final, loop, self.loops, curve),
+                masked_content="original" if loop else self.masked_content,
+            )
         if self.variation_strength:
             return dataclasses.replace(alone, variation_seed=self.variation_seed + index)
         return dataclasses.replace(alone, seed=self.seed + index)

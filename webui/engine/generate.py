@@ -35,6 +35,7 @@ from webui.engine.sampling import Options, sample
 from webui.engine.seamless import seamless
 from webui.engine.soft_overlay import soft_overlay
 from webui.engine.start import Start, start_of
+from webui.engine.tiled_upscale import drawn_in_tiles
 from webui.errors import NumericalFailure
 
 __all__ = ["Options", "Sources", "generate_batch"]
@@ -58,17 +59,37 @@ def generate_batch(
     """
     first = batch * request.batch_size
     pictures = [request.picture(index) for index in range(first, first + request.batch_size)]
+    if request.upscales_in_tiles and sources.picture is not None:
+        draw = partial(_over, batch, models, replace(selection, upscaler=None), options)
+        images = yield from drawn_in_tiles(request, pictures, sources.picture, selection, models, draw)
+        yield from map(Drawn, range(first, first + len(pictures)), (picture.seed for picture in pictures), images)
+        return
     canvas = canvas_of(request, sources)
     if canvas is not None and batch == 0:
         yield from map(Notice, canvas.notices)
     if request.draws_twice:
         images = yield from _drawn_twice(request, batch, pictures, models, selection, second or selection, options)
-    elif canvas is not None and canvas.stays:
-        images = [canvas.finished(canvas.picture)] * len(pictures)
+    elif canvas is not None:
+        images = yield from _over(batch, models, selection, options, request, pictures, canvas)
     else:
-        images = yield from _drawn(request, batch, pictures, canvas, models, selection, options)
+        images = yield from _drawn(request, batch, pictures, None, models, selection, options)
     for index, picture, image in zip(range(first, first + len(pictures)), pictures, images, strict=True):
         yield Drawn(index, picture.seed, image)
+
+
+def _over(
+    batch: int,
+    models: ModelManager,
+    selection: Selection,
+    options: Options,
+    request: GenerationRequest,
+    pictures: Sequence[GenerationRequest],
+    canvas: Canvas,
+) -> Generator[Loading | Step | Preview | Notice, None, list[Image.Image]]:
+    """The pictures of a batch that is drawn over a canvas, or the canvas itself where nothing of it is to change."""
+    if canvas.stays:
+        return [canvas.finished(canvas.picture)] * len(pictures)
+    return (yield from _drawn(request, batch, pictures, canvas, models, selection, options))
 
 
 def _drawn(

@@ -1,4 +1,4 @@
-"""The names that a request with hires fix holds, as they stand in the tables and among the model files."""
+"""The names that a request with hires fix, a refiner or SD upscale holds, as they stand in the tables and among the model files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def upscaler_name(library: Library, name: str) -> str:
         if name.casefold() == known.casefold():
             return known
     return library.find("upscaler", name).name
+
+
+def refiner_name(library: Library, request: GenerationRequest) -> str:
+    """The second checkpoint, in full where it means something."""
+    name = request.refiner_checkpoint
+    return library.find("checkpoint", name).name if request.refines else name
+
+
+def tile_upscaler_name(library: Library, request: GenerationRequest) -> str:
+    """What enlarges in SD upscale, in full where it means something."""
+    name = request.sd_upscale_upscaler
+    return upscaler_name(library, name) if request.upscales_in_tiles else name
 
 
 def named_in_full(library: Library, request: GenerationRequest) -> GenerationRequest:

@@ -20,6 +20,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from webui.domain.request import GenerationRequest
+from webui.domain.sizes import Size
+from webui.domain.tile_grid import enlarged_size
 from webui.errors import InvalidRequest, StorageFailure, UnreadablePicture
 from webui.jobs.pictures import BROKEN, opened
 
@@ -81,7 +83,7 @@ class InputPictures:
         raise UnreadablePicture("That picture is not here, or no longer: hand it in again.")
 
     def check(self, request: GenerationRequest, owner: str) -> None:
-        """Raises ``InvalidRequest`` for pictures that the owner has not handed in, or that are no longer kept."""
+        """Raises ``InvalidRequest`` for pictures that the owner has not handed in, or that are no longer kept or do not suit."""
         if request.mask and not request.init_image:
             raise InvalidRequest("A mask needs a picture to lie on. Choose one, or take the mask away.", "init_image")
         for field, noun in (("init_image", "picture to start from"), ("mask", "mask")):
@@ -91,6 +93,9 @@ class InputPictures:
                     self.path(id, owner)  # being asked for, it stays for some days more
             except UnreadablePicture as error:
                 raise InvalidRequest(f"The {noun} is not here, or no longer. Choose it again.", field) from error
+        if request.upscales_in_tiles:
+            with Image.open(self.path(request.init_image, owner)) as picture:
+                enlarged_size(request, Size(*picture.size))
 
     def give(self, owner: str, new_owner: str) -> None:
         """Let all pictures of one owner be another's."""

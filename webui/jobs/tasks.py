@@ -17,7 +17,7 @@ from webui.jobs.job import Assignment
 from webui.jobs.outputs import Outputs
 
 Draw = Callable[[Any, int], Iterator[Loading | Step | Preview | Notice | Drawn]]
-"""Draws batch n (0 ... batch_count - 1) of a request; a generator, closed to stop it."""
+"""Makes run n (0 ... runs - 1) of a request, mostly a batch; a generator, closed to stop it."""
 
 
 def run(
@@ -28,8 +28,8 @@ def run(
     A batch whose pictures are all there is skipped; of one that is half there, the missing ones are saved. A picture that
     ``outputs`` cannot take goes to ``rescue``, and when its batch is finished the job fails with StorageFailure.
     """
-    size = job.request.batch_size
-    for batch in range(job.request.batch_count):
+    size = job.request.pictures_per_run
+    for batch in range(job.request.runs):
         if job.done.issuperset(range(batch * size, (batch + 1) * size)):
             continue
         job.skip.clear()  # it was meant for the batch before
@@ -65,7 +65,7 @@ def _saved(job: Assignment, drawn: Drawn, outputs: Outputs, version: str) -> Gen
         owner=job.owner,
         job=job.id,
         index=drawn.index,
-        batch_size=job.request.batch_size,
+        batch_size=job.request.pictures_per_run,
     ) as kept:
         yield Saved(drawn.index, drawn.seed, kept.path, infotext, *drawn.image.size)
     if kept.notice:

@@ -9,7 +9,13 @@ from webui.tabs import drawing_form
 from webui.tabs.components import Tab
 from webui.tabs.models import ModelBar
 from webui.tabs.picture_editor import SENT, picture_editor
-from webui.tabs.picture_fields import advanced_fields, connect_fields, strength_fields
+from webui.tabs.picture_fields import (
+    advanced_fields,
+    connect_fields,
+    loopback_fields,
+    strength_fields,
+    tiled_upscale_fields,
+)
 
 NAME = TITLE = "img2img"
 MODES = ("picture", "sketch")
@@ -24,7 +30,7 @@ def build(runtime: Runtime, models: ModelBar) -> None:
         return strength_fields(tab)
 
     def below(tab: Tab) -> dict[str, Component]:
-        return advanced_fields(tab, inpaints=False)
+        return {**loopback_fields(tab), **tiled_upscale_fields(runtime, tab), **advanced_fields(tab, inpaints=False)}
 
     drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, SENT, "pictured"))
     connect_fields(runtime, tab)

@@ -13,6 +13,7 @@ from webui.tabs.picture_fields import (
     advanced_fields,
     connect_fields,
     extension_fields,
+    loopback_fields,
     mask_fields,
     soft_fields,
     strength_fields,
@@ -31,7 +32,7 @@ def build(runtime: Runtime, models: ModelBar) -> None:
         return {**extension_fields(tab), **strength_fields(tab), **mask_fields(tab), **soft_fields(tab)}
 
     def below(tab: Tab) -> dict[str, Component]:
-        return advanced_fields(tab, inpaints=True)
+        return {**loopback_fields(tab), **advanced_fields(tab, inpaints=True)}
 
     drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, SENT, "pictured"))
     connect_fields(runtime, tab)

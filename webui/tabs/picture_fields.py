@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from webui.domain.enlarging import NO_UPSCALER, RESAMPLERS
 from webui.domain.picture_options import INPAINT_AREAS, MASKED_CONTENTS
 from webui.domain.request import PARAMETERS
 from webui.runtime import Runtime
@@ -96,6 +97,38 @@ def advanced_fields(tab: Tab, inpaints: bool) -> dict[str, Component]:
         fields["exact_steps"] = flag_field("exact_steps", prefix)
         fields["color_correction"] = flag_field("color_correction", prefix)
         fields |= {name: field(name, prefix) for name in names}
+    return fields
+
+
+def loopback_fields(tab: Tab) -> dict[str, Component]:
+    """The result drawn over again and again, folded away."""
+    prefix = tab.prefix
+    with gr.Accordion("Loopback", open=False, elem_id=tab.id("loopback")):
+        return {
+            "loops": number_field("loops", prefix=prefix),
+            "final_denoising_strength": number_field("final_denoising_strength", prefix=prefix),
+            "denoising_curve": field("denoising_curve", prefix),
+        }
+
+
+def tiled_upscale_fields(runtime: Runtime, tab: Tab) -> dict[str, Component]:
+    """SD upscale, folded away. An upscaler that is not in the list may be pasted: the server finds it, or says what is near."""
+    prefix = tab.prefix
+    names = sorted(file.name for file in runtime.upscalers() if not file.problem)
+    fields: dict[str, Component] = {}
+    with gr.Accordion("SD upscale: enlarge, and draw over in tiles", open=False, elem_id=tab.id("sd-upscale")):
+        fields["sd_upscale"] = flag_field("sd_upscale", prefix)
+        fields["sd_upscale_upscaler"] = gr.Dropdown(
+            [NO_UPSCALER, *RESAMPLERS, *names],
+            value=PARAMETERS["sd_upscale_upscaler"].default,
+            label=PARAMETERS["sd_upscale_upscaler"].label,
+            elem_id=tab.id("sd_upscale_upscaler"),
+            elem_classes="choice",
+            allow_custom_value=True,
+        )
+        with gr.Row(elem_classes="pair"):
+            fields["sd_upscale_by"] = number_field("sd_upscale_by", prefix=prefix)
+            fields["sd_upscale_overlap"] = number_field("sd_upscale_overlap", prefix=prefix)
     return fields
 
 
