@@ -37,6 +37,7 @@ SAME_AS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "--all-in-fp32": ("dtype", "float32", "compute in float32, as --dtype float32"),
         "--medvram": ("low_memory", "model", "one network on the card at a time, as --low-memory model"),
         "--lowvram": ("low_memory", "sequential", "one layer on the card at a time, as --low-memory sequential"),
+        "--unet-in-fp8-e4m3fn": ("eight_bit_unet", "true", "store the U-Net in 8 bits, as --eight-bit-unet true"),
         "--all-in-bf16": ("dtype", "bfloat16", "compute in bfloat16, as --dtype bfloat16"),
     }
 )

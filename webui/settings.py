@@ -108,6 +108,12 @@ class Settings:
     dtype: str = _setting(
         "auto", Choice("auto", "float32", "float16", "bfloat16"), "Number format that the networks compute in."
     )
+    eight_bit_unet: bool = _setting(
+        False, YesNo(), "Store the U-Net in 8 bits a weight: half the memory, slightly other pictures."
+    )
+    attention: str = _setting(
+        "auto", Choice("auto", "sdpa", "xformers"), "What computes attention; auto is PyTorch's own, sdpa."
+    )
     threads: int = _setting(0, Number(0, 1024), "CPU threads that one picture may use; 0 leaves it to PyTorch.")
     picture_format: str = _setting("png", Choice("png", "jpeg", "webp"), "File format of the pictures.")
     picture_quality: int = _setting(90, Number(1, 100), "Quality of JPEG and WebP pictures, 1 to 100.")

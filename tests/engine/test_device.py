@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from webui.engine.device import Hardware, choose_compute, is_out_of_memory
+from webui.engine.device import Compute, Hardware, choose_compute, is_out_of_memory
 from webui.errors import InvalidSettings
 
 AMPERE_AND_TURING = Hardware(cuda=((8, 6), (7, 5)))
@@ -50,3 +50,27 @@ def test_a_real_allocation_failure_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as mismatch:
         torch.ones(2) + torch.ones(3)
     assert not is_out_of_memory(mismatch.value)
+
+
+def test_attention_is_pytorchs_own_unless_xformers_is_asked_for_and_there():
+    with_xformers = Hardware(cuda=((8, 6),), xformers=True)
+    assert choose_compute("auto", "auto", with_xformers).attention == "sdpa"
+    assert choose_compute("auto", "auto", with_xformers, attention="xformers").attention == "xformers"
+    with pytest.raises(InvalidSettings, match="works on CUDA only"):
+        choose_compute("cpu", "auto", with_xformers, attention="xformers")
+    with pytest.raises(InvalidSettings, match="is not installed"):
+        choose_compute("auto", "auto", AMPERE_AND_TURING, attention="xformers")
+
+
+@pytest.mark.parametrize(
+    ("family", "dtype", "computed"),
+    [
+        ("sd1", torch.float16, torch.float16),
+        ("sd2", torch.float16, torch.float16),
+        ("sdxl", torch.float16, torch.float32),
+        ("sdxl-refiner", torch.float16, torch.float32),
+        ("sdxl", torch.bfloat16, torch.bfloat16),
+    ],
+)
+def test_the_vae_of_sdxl_never_computes_in_float16(family, dtype, computed):
+    assert Compute(torch.device("cpu"), dtype, dtype, 1).vae_for(family) == computed

@@ -5,6 +5,7 @@ The choices are pure functions of what was asked for and of the hardware found, 
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ class Hardware:
     cuda: tuple[tuple[int, int], ...] = ()
     mps: bool = False
     xpu: int = 0
+    xformers: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,22 +37,35 @@ class Compute:
 
     ``network`` is the precision of text encoder and U-Net, ``vae`` that of the VAE. The sampler's state is always
     float32. ``pictures_per_call`` is how many pictures of a batch share one call of the network; None is all of them.
+    ``float8``: the U-Net's weights are stored in 8 bits (``lending.py``). ``attention`` is "sdpa" or "xformers".
     """
 
     device: torch.device
     network: torch.dtype
     vae: torch.dtype
     pictures_per_call: int | None
+    float8: bool = False
+    attention: str = "sdpa"
+
+    def vae_for(self, family: str) -> torch.dtype:
+        """SDXL's VAE overflows in float16, so it never computes in that, whatever was asked for."""
+        return torch.float32 if family.startswith("sdxl") and self.vae == torch.float16 else self.vae
 
 
 def find_hardware() -> Hardware:
     cuda = tuple(torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count()))
     xpu = torch.xpu.device_count() if hasattr(torch, "xpu") else 0
-    return Hardware(cuda=cuda, mps=torch.backends.mps.is_available(), xpu=xpu)
+    xformers = importlib.util.find_spec("xformers") is not None
+    return Hardware(cuda=cuda, mps=torch.backends.mps.is_available(), xpu=xpu, xformers=xformers)
 
 
-def choose_compute(device: str, dtype: str, hardware: Hardware) -> Compute:
+def choose_compute(
+    device: str, dtype: str, hardware: Hardware, *, float8: bool = False, attention: str = "auto"
+) -> Compute:
     """``device`` is "auto" or a torch name, ``dtype`` "auto" or a torch name; ``InvalidSettings`` if it is not there.
+
+    ``float8`` and ``attention`` ("auto", "sdpa", "xformers") as in :class:`Compute`. "auto" is PyTorch's own
+    scaled_dot_product_attention, which has had the same kernels since 2.0; xformers works on CUDA only.
 
     * A CPU computes in float32 whatever the file holds: half precision is some 75 times slower there. It takes one
       picture a call: sharing gains little, and the kernels' rounding then cannot depend on the batch, so that a picture
@@ -73,7 +88,11 @@ def choose_compute(device: str, dtype: str, hardware: Hardware) -> Compute:
         network, vae = torch.float16, torch.bfloat16 if has_bfloat16 else torch.float32
     if dtype != "auto":
         network = vae = _DTYPES[dtype]
-    return Compute(torch_device, network, vae, pictures_per_call=1 if torch_device.type == "cpu" else None)
+    if attention == "xformers" and not (hardware.xformers and torch_device.type == "cuda"):
+        why = "works on CUDA only" if hardware.xformers else "is not installed (pip install xformers)"
+        raise InvalidSettings(f"attention: xformers {why}. Choose sdpa, which is as fast.")
+    together = 1 if torch_device.type == "cpu" else None
+    return Compute(torch_device, network, vae, together, float8, "xformers" if attention == "xformers" else "sdpa")
 
 
 def use_threads(count: int) -> None:

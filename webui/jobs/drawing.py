@@ -53,6 +53,8 @@ class Workplace:
     device_memory: int = 0
     low_memory: str = "auto"
     workers: int = 1
+    float8: bool = False
+    attention: str = "auto"
 
 
 def workplace(settings: Any, device: str) -> Workplace:
@@ -65,13 +67,21 @@ def workplace(settings: Any, device: str) -> Workplace:
         int(settings.device_memory_budget_gb * 1e9),
         settings.low_memory,
         len(settings.devices),
+        settings.eight_bit_unet,
+        settings.attention,
     )
 
 
 def model_manager(workplace: Workplace) -> ModelManager:
     """Choose device and precision, and who holds the weights there."""
     use_threads(workplace.threads)
-    compute = choose_compute(workplace.device, workplace.dtype, find_hardware())
+    compute = choose_compute(
+        workplace.device,
+        workplace.dtype,
+        find_hardware(),
+        float8=workplace.float8,
+        attention=workplace.attention,
+    )
     budgets = choose_budgets(
         compute.device.type,
         ram_total=psutil.virtual_memory().total,

@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from webui.engine.device import Compute
 from webui.engine.families.base import LATENT_SCALES, Checkpoint, Family
 from webui.engine.latents import fit_preview, sd1_preview
+from webui.engine.lending import store_in_8_bits
 from webui.engine.tokenizer import END_TOKEN
 from webui.engine.weights import assemble, open_tensors
 from webui.library.formats import component_files
@@ -36,6 +37,10 @@ def load_checkpoint(file: ModelFile, family: Family, compute: Compute) -> Genera
     for component in TEXT_ENCODERS[file.family].values():
         text_encoders[component] = yield from _load_text_encoder(file, component, compute)
     unet = yield from _load(file, "unet", UNet2DConditionModel.from_config, compute, compute.network)
+    if compute.float8:
+        store_in_8_bits(unet)
+    if compute.attention == "xformers":
+        unet.enable_xformers_memory_efficient_attention()
     vae = (yield from load_vae(file, compute)) if "vae" in file.configs else None
     factors = torch.tensor(SDXL_PREVIEW) if file.family.startswith("sdxl") else sd1_preview()
     if vae is not None and abs(vae.config.scaling_factor - LATENT_SCALES[file.family]) > 1e-6:
@@ -44,10 +49,8 @@ def load_checkpoint(file: ModelFile, family: Family, compute: Compute) -> Genera
 
 
 def load_vae(file: ModelFile, compute: Compute) -> Generator[int, None, AutoencoderKL]:
-    """A VAE file, or the VAE of a checkpoint, on its own. SDXL's overflows in float16, so it never computes in that."""
-    overflows = file.family.startswith("sdxl") and compute.vae == torch.float16
-    dtype = torch.float32 if overflows else compute.vae
-    return (yield from _load(file, "vae", AutoencoderKL.from_config, compute, dtype))
+    """A VAE file, or the VAE of a checkpoint, on its own."""
+    return (yield from _load(file, "vae", AutoencoderKL.from_config, compute, compute.vae_for(file.family)))
 
 
 def padded_with_zeros(ids: Tensor) -> Tensor:
