@@ -44,7 +44,7 @@ def test_a_good_installation_is_ready_to_draw(
     assert code == 0 and lines[-1] == "Ready to draw."
     assert all(re.match(r"(OK   |WARN ) \w|                   -> ", line) for line in lines[:-1]), lines
     assert "OK    checkpoint   lucid-starter" in lines
-    assert {path.name for path in tmp_path.iterdir()} == {"models", "outputs", "var"}
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "outputs", "styles", "var", "wildcards"}
     assert not any(settings.var_dir.iterdir()), "doctor leaves the queue alone"
 
 

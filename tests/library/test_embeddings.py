@@ -113,11 +113,7 @@ class TestUnsafe:
                 library.find("embedding", file.name)
         assert not (folder / "it-ran").exists()
 
-    def test_checkpoints_as_pickles_are_not_looked_into(self, library: Library, tmp_path: Path) -> None:
-        torch.save({"string_to_param": {"*": VECTORS}}, tmp_path / "checkpoints" / "a.ckpt")
-        assert "convert it to safetensors" in only(library, "checkpoint").problem
-
-    def test_nor_are_they_used_from_a_folder_of_embeddings(self, library: Library, folder: Path) -> None:
+    def test_vaes_as_pickles_are_not_used_from_a_folder_of_embeddings(self, library: Library, folder: Path) -> None:
         vae = {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}
         tensors = {name: torch.zeros(shape) for name, shape in (vae | {"quant_conv.weight": (8, 8, 1, 1)}).items()}
         torch.save(tensors, folder / "v.pt")

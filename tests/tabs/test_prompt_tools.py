@@ -32,6 +32,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     (folder / "wildcards" / "animals" / "cat.txt").write_text("siamese")
     (folder / "styles" / "styles.csv").write_text("name,prompt,negative_prompt\nCartoon,cartoon of {prompt},photo\n")
     runtime = Runtime(Settings(data_dir=folder))
+    runtime.library.settle()  # files are read in the background
     yield runtime
     runtime.close()
 
