@@ -130,6 +130,7 @@ class Runtime:
             worker.ask_to_close()
         for worker in self._workers:
             worker.close()
+        self.cards.close()
         self.library.close()
         self.history.close()
         self.queue.close()

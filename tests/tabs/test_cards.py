@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from model_headers import HYPERNETWORK, SD1, SDXL, TEXTUAL_INVERSION, kohya_lora, write_model
 from PIL import Image
 
+from webui.errors import NotAllowed
 from webui.runtime import Runtime
 from webui.settings import Settings
 from webui.tabs import cards
@@ -100,6 +102,29 @@ def test_everything_about_a_card_but_where_it_lies(runtime: Runtime) -> None:
     assert told["metadata"] == {"modelspec.trigger_phrase": "keep"}
     everything = json.dumps([told, *(cards.looked(runtime, {"kind": kind, "count": 60}) for kind in ("lora", "vae"))])
     assert str(runtime.settings.models_dir) not in everything
+
+
+def test_a_pickle_is_converted_by_who_may(runtime: Runtime) -> None:
+    """A hypernetwork: as safetensors it is found as the same, with what its pickle said of it."""
+    folder = runtime.settings.models_dir / "hypernetworks"
+    weights = {"linear.0.weight": torch.ones(8, 768), "linear.0.bias": torch.ones(8)}
+    weights |= {"linear.1.weight": torch.ones(768, 8), "linear.1.bias": torch.ones(768)}
+    torch.save({768: (weights, weights), "step": 5, "activation_func": "relu"}, folder / "pickled.pt")
+    runtime.library.rescan()
+    (card,) = [card for card in look(runtime, "hypernetwork") if card["name"] == "pickled"]
+    assert cards.described(runtime, runtime.cards.card(card["id"]))["convertible"] is True
+    with pytest.raises(NotAllowed, match="administrator"):
+        cards.converted(runtime, {"id": card["id"], "begin": True}, may_change=False)
+    assert cards.converted(runtime, {"id": card["id"]}, may_change=True) == {}
+    told = cards.converted(runtime, {"id": card["id"], "begin": True}, may_change=True)
+    while not told["name"]:
+        told = cards.converted(runtime, {"id": card["id"]}, may_change=False)
+        assert "error" not in told
+    assert told["name"] == "pickled.safetensors"
+    runtime.library.settle()
+    old, new = (runtime.library.find("hypernetwork", f"pickled{suffix}") for suffix in (".pt", ".safetensors"))
+    assert (new.problem, new.configs, new.family) == ("", old.configs, old.family)
+    assert cards.described(runtime, runtime.cards.card(card["id"]))["convertible"] is False
 
 
 @pytest.fixture(scope="module")

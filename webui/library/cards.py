@@ -15,7 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from webui.errors import ModelNotFound, NotAllowed
+from webui.errors import ModelNotFound, NotAllowed, UnsafeModel
+from webui.library.conversions import Conversion, Conversions
+from webui.library.convert import converted_path
 from webui.library.formats import read_header
 from webui.library.identify import FAMILY_TITLES
 from webui.library.index import Library, Progress
@@ -106,6 +108,7 @@ class Cards:
         self._library = library
         self._previews = Previews(previews, library.roots)
         self._may_write = may_write
+        self._conversions = Conversions(self._look_at)
         self._version = -1
         self._sorted: dict[tuple[str, str], tuple[Card, ...]] = {}
 
@@ -165,15 +168,38 @@ class Cards:
         self._previews.put(found, picture, infotext)
         return self._looked_at_again(card_id, found)
 
+    def convert(self, card_id: str) -> Conversion:
+        """Begin to write a pickle's tensors as safetensors beside it; see ``library/convert.py``."""
+        return self._conversions.start(self._writable(card_id).path)
+
+    def conversion(self, card_id: str) -> Conversion | None:
+        """How far that is; None if nobody has begun it."""
+        return self._conversions.state(self.card(card_id).found.path)
+
+    def is_convertible(self, card: Card) -> bool:
+        """Whether the file is a pickle that can be read, and there is no safetensors file of its name."""
+        try:
+            converted_path(card.found.path)
+        except NotAllowed:
+            return False
+        return self._may_write and not issubclass(card.file.error, UnsafeModel)
+
+    def close(self) -> None:
+        self._conversions.close()
+
     def _writable(self, card_id: str) -> Found:
         if not self._may_write:
-            raise NotAllowed("Notes and previews are not written here: write_model_notes is off in the settings.")
+            raise NotAllowed("Nothing is written beside the models here: write_model_notes is off in the settings.")
         return self.card(card_id).found
 
     def _looked_at_again(self, card_id: str, found: Found) -> Card:
-        self._library.begin_scan()
-        self._library.read_file(found.path)
+        self._look_at(found.path)
         return self.card(card_id)
+
+    def _look_at(self, path: Path) -> None:
+        """Find a file that is new or has changed."""
+        self._library.begin_scan()
+        self._library.read_file(path)
 
     def problems(self, of_folders: bool = True) -> list[str]:
         """A sentence for each file that cannot be used and, with its path, for each place that cannot be looked at."""

@@ -46,6 +46,9 @@ def build(runtime: Runtime, models: ModelBar) -> ModelBar:
     def take_preview(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         return _told(lambda: {"card": described(runtime, _with_preview(runtime, asked, request))})
 
+    def convert(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        return _told(lambda: converted(runtime, asked, may_change=_may_change(request)))
+
     def rescan(asked: dict[str, Any]) -> dict[str, Any]:
         runtime.rescan()
         return {}
@@ -54,7 +57,7 @@ def build(runtime: Runtime, models: ModelBar) -> ModelBar:
         asset("cards.html"),
         "cards",
         "lucid.cardDrawer(element, server, trigger) // 'checkpoint' 'vae'",
-        server_functions=[look, details, save, take_preview, rescan],
+        server_functions=[look, details, save, take_preview, convert, rescan],
     )
     chosen = drawer.checkpoint(fn=None, js="() => lucid.cards.chosen", outputs=models.checkpoint, queue=False)
     drawer.vae(fn=None, js="() => lucid.cards.chosen", outputs=models.vae, queue=False)
@@ -153,7 +156,19 @@ def described(runtime: Runtime, card: Card) -> dict[str, Any]:
         "facts": {name: value for name, value in facts.items() if value},
         "notes": {name: about.get(name, "") for name in notes},
         "metadata": metadata,
+        "convertible": runtime.cards.is_convertible(card),
     }
+
+
+def converted(runtime: Runtime, asked: dict[str, Any], *, may_change: bool) -> dict[str, Any]:
+    """Begin to convert a pickle (``begin``), or tell how far that is."""
+    card_id, begin = str(asked.get("id")), asked.get("begin") is True
+    if begin and not may_change:
+        raise NotAllowed("Only an administrator may convert models.")
+    state = runtime.cards.convert(card_id) if begin else runtime.cards.conversion(card_id)
+    if state is None:
+        return {}
+    return {"fraction": state.fraction, "name": state.name} | ({"error": state.error} if state.error else {})
 
 
 def routes(runtime: Runtime) -> list[Route]:

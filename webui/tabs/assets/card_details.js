@@ -46,6 +46,39 @@ lucid.cardDetails = (dialog, server, changed) => {
     return make("label", {}, make("span", {textContent: label}), field);
   });
 
+  const convertible = () => {
+    const id = card.id;
+    const bar = make("progress", {max: 1, value: 0, hidden: true});
+    const button = make("button", {type: "button", className: "small convert", textContent: "Convert to safetensors", title: "Writes the same tensors beside this file as .safetensors, which cannot run code; this file stays"});
+    bar.setAttribute("aria-label", "How far the conversion is");
+    const follow = async (asked) => {
+      button.disabled = true;
+      bar.hidden = false;
+      while (card?.id === id && dialog.open) {
+        let told;
+        try {
+          told = await lucid.ask(server, "convert", asked);
+        } catch {
+          told = {error: "The server does not answer. Try again when it is back."};
+        }
+        if (card?.id !== id) return;
+        if (told.error || told.name) {
+          bar.hidden = true;
+          button.hidden = Boolean(told.name);
+          button.disabled = false;
+          say(told.error || `${told.name} lies beside it now.`, !told.error);
+          if (told.name) changed();
+          return;
+        }
+        bar.value = told.fraction ?? 0;
+        asked = {id};
+        await new Promise((later) => setTimeout(later, 300));
+      }
+    };
+    button.addEventListener("click", () => follow({id, begin: true}));
+    return make("div", {className: "card-convert"}, button, bar);
+  };
+
   const show = () => {
     const picture = card.preview
       ? make("img", {alt: `Preview of ${card.name}`, src: `${card.preview}&size=large`})
@@ -81,7 +114,7 @@ lucid.cardDetails = (dialog, server, changed) => {
     told.setAttribute("role", "status");
     const metadata = Object.entries(card.metadata);
     dialog.replaceChildren(bar, make("div", {className: "card-details-body"},
-      make("div", {className: "card-side"}, picture, ...(card.problem ? [make("p", {className: "card-problem", textContent: card.problem})] : []), preview, table(Object.entries(card.facts))),
+      make("div", {className: "card-side"}, picture, ...(card.problem ? [make("p", {className: "card-problem", textContent: card.problem})] : []), preview, ...(card.convertible ? [convertible()] : []), table(Object.entries(card.facts))),
       make("div", {className: "card-main"},
         told,
         ...(card.words.length ? [section("Trigger words", make("div", {className: "chips"}, ...card.words.map((word) => chip(word))))] : []),
