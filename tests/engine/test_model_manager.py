@@ -164,3 +164,16 @@ def test_a_missing_tensor_is_named(models, tiny_library, tmp_path):
     save_file(tensors, with_hole)
     with pytest.raises(UnreadableModel, match=r"lacks 1 of its \d+ tensors, the first being \"conv_out.weight\""):
         load(models, selection)
+
+
+def test_a_weight_of_another_shape_is_named_though_it_has_as_many_numbers(models, tiny_library, tmp_path):
+    path = shutil.copy(tiny_library.find("checkpoint", "a").path, tmp_path / "turned.safetensors")
+    library = Library({"checkpoint": (tmp_path,)}, tmp_path / "hashes.sqlite3")
+    library.rescan()
+    selection = select(library, "turned")
+    tensors = load_file(path)
+    name = "model.diffusion_model.time_embed.0.weight"
+    save_file({**tensors, name: tensors[name].T.contiguous()}, path)
+    with pytest.raises(UnreadableModel, match=r"time_embed\.0\.weight\" has shape \(32, 128\), but \(128, 32\)"):
+        load(models, selection)
+    assert models.loaded_bytes == 0

@@ -112,6 +112,8 @@ DAMAGED: dict[str, tuple[Any, str]] = {
     "too deep": (b'{"a":' * 100_000, "not valid JSON"),
     "endless number": (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
     "half a surrogate pair": (b'{"\\ud800": {}}', "not valid JSON"),
+    "millions of lists": (b'{"a": [' + b"[]," * 1_000_000 + b"[]]}", "more parts than any model"),
+    "millions of tensors": (b'{"a": ' * 1_000_001, "more parts than any model"),
     "a list": ([1], "not a JSON object"),
     "a tensor twice": (b'{"a": %b, "a": %b}' % ((json.dumps(ONE["a"]).encode(),) * 2), "twice"),
     "a field twice": (b'{"a": {"dtype": "F16", "dtype": "F16", "shape": [6], "data_offsets": [0, 12]}}', "twice"),

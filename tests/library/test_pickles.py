@@ -251,6 +251,26 @@ class TestArchive:
         path.write_bytes(data)
         assert "overlap" in self.refusal(path)
 
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [(10, struct.pack("<H", 65535)), (12, struct.pack("<L", 2**32 - 1)), (16, struct.pack("<L", 2**31))],
+        ids=["more members than there are", "a directory of 4 GB", "a directory beyond the end"],
+    )
+    def test_a_directory_that_lies_about_itself(self, tmp_path: Path, place: int, value: bytes) -> None:
+        path = archive(tmp_path, tensor_program(), SIX)
+        data = bytearray(path.read_bytes())
+        data[-22 + place : -22 + place + len(value)] = value
+        path.write_bytes(data)
+        assert "not an archive as torch writes it" in self.refusal(path)
+
+    def test_a_member_called_beyond_the_archive_is_no_path(self, tmp_path: Path) -> None:
+        """Nothing is unpacked, so a name with ``..`` leads nowhere."""
+        with zipfile.ZipFile(tmp_path / "model.pt", "w") as file:
+            file.writestr("../../data.pkl", b"\x80\x02}.")
+            file.writestr("../../data/0", b"x")
+        assert not read_pickle(tmp_path / "model.pt").tensors
+        assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
     def test_cut_short(self, tmp_path: Path) -> None:
         whole = save(tmp_path, CONTENT).read_bytes()
         for length in (0, 3, 40, len(whole) // 2, len(whole) - 1):

@@ -87,7 +87,7 @@ def assemble(
 
     ``channels_last`` lays convolution weights out as the kernels of CPUs and of newer GPUs like them best.
 
-    A parameter that the file lacks, or that has another number of elements, raises ``UnreadableModel`` naming it.
+    A parameter that the file lacks, or that has another shape but for sides of 1, raises ``UnreadableModel`` naming it.
     """
     wanted = module.state_dict()
     present = set(tensors.keys())
@@ -100,7 +100,7 @@ def assemble(
     state: dict[str, torch.Tensor] = {}
     for name, expected in wanted.items():
         stored = read_piece(tensors, names[name])
-        if stored.numel() != expected.numel():
+        if _sides(stored) != _sides(expected):
             raise UnreadableModel(
                 f'{label}: "{names[name]}" has shape {tuple(stored.shape)}, but {tuple(expected.shape)} is needed. '
                 "The file is of another architecture."
@@ -112,6 +112,10 @@ def assemble(
         yield stored.numel() * stored.element_size()
     module.load_state_dict(state, strict=True, assign=True)
     return module.requires_grad_(False).eval()
+
+
+def _sides(tensor: torch.Tensor) -> list[int]:
+    return [side for side in tensor.shape if side != 1]
 
 
 def byte_size(*modules: torch.nn.Module) -> int:

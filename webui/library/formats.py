@@ -26,6 +26,9 @@ from webui.errors import UnreadableModel
 from webui.library.model_file import ModelFile
 
 MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
+MAX_HEADER_PARTS = (
+    1_000_000  # lists and objects: three a tensor, and what is quoted in metadata; each takes some 60 bytes
+)
 MAX_JSON_BYTES = 4_000_000  # configs and shard lists of diffusers folders
 MAX_DIMENSIONS = 32
 PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
@@ -162,6 +165,8 @@ def readable_size(size: int) -> str:
 
 def _parse(path: Path, text: bytes) -> tuple[dict[str, TensorInfo], dict[str, str], int]:
     """Tensors, metadata, and the bytes that the tensors take together."""
+    if text.count(b"[") + text.count(b"{") > MAX_HEADER_PARTS:
+        raise UnreadableModel(f"The header of {path.name} has more parts than any model, so it is damaged.")
     fields = parse_json(text, f"The header of {path.name}")
     metadata = fields.pop("__metadata__", None)
     if metadata is None:
