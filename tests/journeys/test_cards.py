@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from live_server import Server
 from model_headers import kohya_lora, write_model
 from playwright.sync_api import Locator, expect
 from visitor import Visitor
+
+from webui.library.formats import read_header
 
 MANY = 500
 
@@ -136,3 +139,19 @@ def test_a_checkpoint_is_chosen_by_its_card_and_brings_its_size(visit: Callable[
     expect(card(visitor, "tiny").locator(".pick")).to_have_attribute("aria-pressed", "true")
     drawer.get_by_role("button", name="Close the cards").tap()
     expect(drawer).to_be_hidden()
+
+
+def test_a_pickle_is_converted_beside_itself(visitor: Visitor, loras: Path) -> None:
+    folder = loras  # what a file is decides its kind, wherever it lies
+    torch.save({"string_to_param": {"*": torch.ones(2, 768)}, "name": "quiet"}, folder / "quiet.pt")
+    drawer = open_cards(visitor)
+    drawer.get_by_role("tab", name="Embeddings").click()
+    drawer.get_by_role("button", name="Look at the model folders again").click()
+    card(visitor, "quiet").hover()
+    card(visitor, "quiet").get_by_role("button", name="About quiet").click()
+    details = visitor.page.locator(".card-details")
+    details.get_by_role("button", name="Convert to safetensors").click()
+    expect(details.locator(".card-told")).to_have_text("quiet.safetensors lies beside it now.")
+    expect(details.get_by_role("button", name="Convert to safetensors")).to_be_hidden()
+    assert read_header(folder / "quiet.safetensors").metadata["name"] == "quiet"
+    assert (folder / "quiet.pt").is_file()
