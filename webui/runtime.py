@@ -44,6 +44,7 @@ from webui.jobs.job import Assignment, Job
 from webui.jobs.looping import looping
 from webui.jobs.named_files import find_named, known_hashes, longest_text
 from webui.jobs.outputs import Outputs
+from webui.jobs.picture_batch import each_picture, resolved_each
 from webui.jobs.pictures import read_infotext
 from webui.jobs.prompt_view import SeenPrompt, see_prompts
 from webui.jobs.queue import JobQueue
@@ -144,7 +145,7 @@ class Runtime:
         Raises ``InvalidRequest``, ``ModelNotFound`` or another ``WebUIError`` at once rather than when its turn comes.
         """
         self.inputs.check(request, owner)
-        return self.queue.submit(self.resolve(request, owner), owner, kind)
+        return self.queue.submit(resolved_each(request, partial(self.resolve, owner=owner)), owner, kind)
 
     def resolve(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> GenerationRequest:
         """The request with every name as it stands in the tables, its styles in the prompts and every random seed drawn.
@@ -353,8 +354,8 @@ class Runtime:
                     return
                 yield from map(Notice, styles.missing(assignment.owner, assignment.request.styles))
                 chosen = choosing(partial(draw, owner=assignment.owner), wildcards)
-                looped = looping(chosen, partial(inputs.keep, owner=assignment.owner))
-                yield from tasks.run(assignment, draw=looped, outputs=outputs, rescue=rescue, version=__version__)
+                each = each_picture(looping(chosen, partial(inputs.keep, owner=assignment.owner)))
+                yield from tasks.run(assignment, draw=each, outputs=outputs, rescue=rescue, version=__version__)
 
             return run
 

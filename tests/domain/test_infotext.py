@@ -63,7 +63,9 @@ def as_drawn(request: GenerationRequest, form: GenerationRequest | None = None) 
         del idle["denoising_strength"]
     elif "denoising_strength" in idle:
         idle["denoising_strength"] = form.denoising_strength
-    request = replace(request, **{**idle, "init_image": form.init_image, "mask": form.mask})
+    request = replace(
+        request, **{**idle, "init_image": form.init_image, "mask": form.mask, "batch_pictures": form.batch_pictures}
+    )
     signs = [*"([", *(["\\", "BREAK"] if request.emphasis == "None" else [])]
     stressed = any(sign in request.prompt + request.negative_prompt for sign in signs)
     return request if stressed else replace(request, emphasis="Original")

@@ -114,7 +114,7 @@ def test_every_parameter_can_be_set(runtime: Runtime) -> None:
     components = in_a_loop(lambda: page.build(runtime)).get_config_file()["components"]
     # the ids of a tab's fields begin with its name, except in txt2img
     there = {(component["props"].get("elem_id") or "").split("-")[-1] for component in components}
-    handed_in = {"init_image", "mask"}  # by the picture editor
+    handed_in = {"init_image", "mask", "batch_pictures"}  # by the picture editor and the list of pictures
     assert {name for name in PARAMETERS if "hash" not in name} - handed_in <= there  # hashes follow from the files
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from webui.domain.loopback_options import LOOPBACK_OPTIONS, LoopbackOptions
 from webui.domain.parameter import parameter
+from webui.domain.picture_batch import PictureBatchOptions
 from webui.domain.tiled_upscale_options import TILED_UPSCALE_OPTIONS, TiledUpscaleOptions
 from webui.errors import InvalidRequest
 
@@ -26,7 +27,7 @@ TILES = ("tile_x", "tile_y")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureOptions(LoopbackOptions, TiledUpscaleOptions):
+class PictureOptions(LoopbackOptions, TiledUpscaleOptions, PictureBatchOptions):
     """What a request draws over, where, and how much of it stays. The words and defaults are those of A1111's web UI."""
 
     init_image: str = parameter("", "Init image", "The picture to start from, by the id of an input picture.")

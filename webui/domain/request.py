@@ -220,7 +220,8 @@ class GenerationRequest(PictureOptions, HiresOptions, RefinerOptions, SamplingOp
     @property
     def runs(self) -> int:
         """How many times a worker begins: with each batch, or with each picture that it draws over and over."""
-        return self.batch_count * self.batch_size if self.loops_back else self.batch_count
+        runs = self.batch_count * self.batch_size if self.loops_back else self.batch_count
+        return runs * max(1, len(self.batch_entries))
 
     @property
     def pictures_per_run(self) -> int:
@@ -230,6 +231,10 @@ class GenerationRequest(PictureOptions, HiresOptions, RefinerOptions, SamplingOp
     def picture_count(self) -> int:
         return self.runs * self.pictures_per_run
 
+    def of_entry(self, place: int) -> GenerationRequest:
+        """The request that draws over the picture at that place of ``batch_pictures`` alone."""
+        return dataclasses.replace(self, batch_pictures="", **self.batch_entries[place])
+
     def picture(self, index: int) -> GenerationRequest:
         """The request that draws picture ``index`` of this one alone.
 
@@ -237,6 +242,9 @@ class GenerationRequest(PictureOptions, HiresOptions, RefinerOptions, SamplingOp
         not the loops of loopback. The seeds must have been drawn already (no -1). A loop after the first begins with the
         picture before it, which no request can know: its ``init_image`` is put in when that is drawn.
         """
+        if self.batch_entries:
+            of_each = self.picture_count // len(self.batch_entries)
+            return self.of_entry(index // of_each).picture(index % of_each)
         alone = dataclasses.replace(self, batch_count=1, batch_size=1, loops=1 if self.loops_back else self.loops)
         if self.loops_back:
             loop = index % self.loops

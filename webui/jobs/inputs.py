@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -93,6 +94,8 @@ class InputPictures:
                     self.path(id, owner)  # being asked for, it stays for some days more
             except UnreadablePicture as error:
                 raise InvalidRequest(f"The {noun} is not here, or no longer. Choose it again.", field) from error
+        for entry in request.batch_entries:
+            self.check(replace(request, batch_pictures="", init_image=entry["init_image"]), owner)
         if request.upscales_in_tiles:
             with Image.open(self.path(request.init_image, owner)) as picture:
                 enlarged_size(request, Size(*picture.size))

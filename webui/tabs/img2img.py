@@ -8,6 +8,7 @@ from webui.runtime import Runtime
 from webui.tabs import drawing_form
 from webui.tabs.components import Tab
 from webui.tabs.models import ModelBar
+from webui.tabs.picture_batch import picture_batch
 from webui.tabs.picture_editor import SENT, picture_editor
 from webui.tabs.picture_fields import (
     advanced_fields,
@@ -30,7 +31,8 @@ def build(runtime: Runtime, models: ModelBar) -> None:
         return strength_fields(tab)
 
     def below(tab: Tab) -> dict[str, Component]:
+        picture_batch(tab)
         return {**loopback_fields(tab), **tiled_upscale_fields(runtime, tab), **advanced_fields(tab, inpaints=False)}
 
-    drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, SENT, "pictured"))
+    drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, (*SENT, "batch_pictures"), "pictured"))
     connect_fields(runtime, tab)

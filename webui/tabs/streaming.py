@@ -14,7 +14,6 @@ from typing import Any
 
 import gradio as gr
 
-from webui.domain.enlarging import EnlargeRequest
 from webui.domain.events import Saved
 from webui.domain.picture_options import CROP, EXTENSIONS, FILL, WHOLE_PICTURE
 from webui.domain.request import GenerationRequest
@@ -119,10 +118,14 @@ def source(snapshot: JobSnapshot) -> dict[str, Any] | None:
 
 
 def own_source(snapshot: JobSnapshot, saved: Saved) -> dict[str, Any]:
-    """What an enlarged picture was before; each picture of such a job has its own."""
+    """What a picture was before, in jobs of several pictures: each has its own."""
     request = snapshot.request
-    if not isinstance(request, EnlargeRequest):
-        return {}
+    if isinstance(request, GenerationRequest):
+        if not request.batch_entries:
+            return {}
+        alone = request.picture(saved.index)
+        told = source(dataclasses.replace(snapshot, request=alone, pictures=(saved,)))
+        return {"source": told}
     address = f"{INPUTS.lstrip('/')}/{request.ids[saved.index]}"
     return {"source": {"address": address, "fit": "cover", "inset": [0, 0, 0, 0]}}
 

@@ -2,8 +2,8 @@
 // functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
 // Fields are found by the id of their element, the rest by the name of their tab. `sources` are the tabs that send more with
 // Generate than the fields hold: each has an async `deliver()` that gives those parameters, or throws an Error to be shown, and
-// `receive(picture)`; a picture that is sent to a tab before it was first opened waits among the `parcels`.
-window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}, parcels: {}};
+// `receive(picture)`; where several pictures are chosen `batches` deliver instead. A picture that is sent to a tab before it was first opened waits among the `parcels`.
+window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}, batches: {}, parcels: {}};
 
 // What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
 // with what the last one had. Private windows may refuse storage: then nothing is remembered.
@@ -130,7 +130,7 @@ lucid.actions = (tab, prefix, element, trigger) => {
     if (!panel?.asking()) return;
     let more = {};
     try {
-      more = await lucid.sources[tab]?.deliver() ?? {};
+      more = await lucid.batches[tab]?.deliver() ?? await lucid.sources[tab]?.deliver() ?? {};
     } catch (error) {
       panel.say(error.message);
       return;
