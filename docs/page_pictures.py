@@ -1,6 +1,6 @@
 """The screenshots of the page that the documentation shows: ``python docs/page_pictures.py`` draws them anew.
 
-Needs what the tests need (``pip install -e ".[test]"`` and Chromium). A server of its own is started, so nothing of the user's is shown.
+Needs what the tests need (``pip install -e ".[test]"`` and Chromium). It starts a server of its own, so nothing of yours is shown.
 """
 
 from __future__ import annotations

@@ -95,9 +95,9 @@ def test_the_page_asks_no_other_server_and_tells_nothing_of_the_disk(client: Tes
         assert str(folder) not in html
 
 
-def test_programs_find_no_endpoint_of_the_page(client: TestClient) -> None:
+def test_programs_find_one_endpoint_and_none_of_the_page_s_own_events(client: TestClient) -> None:
     told = client.get("/gradio_api/info").json()
-    assert told["named_endpoints"] == told["unnamed_endpoints"] == {}
+    assert (list(told["named_endpoints"]), told["unnamed_endpoints"]) == (["/txt2img"], {})
 
 
 def test_every_script_is_loaded_and_every_function_of_ours_exists(runtime: Runtime) -> None:

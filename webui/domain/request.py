@@ -20,7 +20,7 @@ from webui.domain.parameter import Parameter, parameter
 from webui.domain.picture_options import PICTURE_OPTIONS, PictureOptions
 from webui.domain.refiner_options import REFINER_OPTIONS, RefinerOptions
 from webui.domain.sampling_options import SAMPLING_OPTIONS, SamplingOptions
-from webui.errors import InvalidRequest
+from webui.errors import InvalidRequest, did_you_mean
 
 __all__ = ["PARAMETERS", "GenerationRequest", "Parameter", "from_dict", "to_dict"]
 
@@ -284,5 +284,7 @@ def from_dict(values: Mapping[str, Any]) -> GenerationRequest:
     """The inverse of :func:`to_dict`. An unknown key raises ``InvalidRequest``; a missing one takes its default."""
     unknown = sorted(set(values) - set(PARAMETERS))
     if unknown:
-        raise InvalidRequest(f"Unknown parameter {unknown[0]!r}.", unknown[0])
+        raise InvalidRequest(
+            f'There is no parameter "{unknown[0]}". {did_you_mean(unknown[0], PARAMETERS)}', unknown[0]
+        )
     return GenerationRequest(**values)

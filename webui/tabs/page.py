@@ -12,7 +12,19 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from webui.runtime import Runtime
-from webui.tabs import cards, extras, history, img2img, inpaint, models, png_info, prompt_tools, queue, txt2img
+from webui.tabs import (
+    cards,
+    endpoints,
+    extras,
+    history,
+    img2img,
+    inpaint,
+    models,
+    png_info,
+    prompt_tools,
+    queue,
+    txt2img,
+)
 from webui.tabs.components import asset, widget_html
 from webui.tabs.pictures import OnlyOwnFiles, routes
 
@@ -62,6 +74,7 @@ def build(runtime: Runtime) -> gr.Blocks:
                     tab.build(runtime, bar)
         png_info.build_reader(runtime)
         prompt_tools.build(runtime)
+        endpoints.build(runtime)
     return blocks
 
 
