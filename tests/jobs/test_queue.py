@@ -238,7 +238,7 @@ def test_a_full_queue_says_so(open_queue: OpenQueue, request_of: RequestOf) -> N
     queue = open_queue(limits=Limits(waiting=2))
     queue.submit(request_of())
     second = queue.submit(request_of())
-    with pytest.raises(NotAllowed, match=r"2 jobs wait already.*max_waiting_jobs"):
+    with pytest.raises(TooManyRequests, match=r"2 jobs wait already.*max_waiting_jobs"):
         queue.submit(request_of())
     second.stop()
     assert queue.submit(request_of()).snapshot().place == 2
@@ -249,7 +249,7 @@ def test_one_user_s_share_of_the_queue_has_a_limit_and_others_still_get_in(
 ) -> None:
     queue = open_queue(limits=Limits(waiting_of_one=2))
     first, _ = (queue.submit(request_of(), "anna") for _ in range(2))
-    with pytest.raises(NotAllowed, match="2 of your jobs wait already"):
+    with pytest.raises(TooManyRequests, match="2 of your jobs wait already"):
         queue.submit(request_of(), "anna")
     queue.submit(request_of(), "bert")
     first.stop()

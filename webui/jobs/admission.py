@@ -7,7 +7,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webui.errors import NotAllowed, TooManyRequests
+from webui.errors import TooManyRequests
+
+_LATER = 30  # seconds: when to ask again, as nobody knows when a job will be done
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,20 @@ class Admission:
     def admit(self, owner: str, waiting: Counter[str]) -> None:
         """Let a job of ``owner`` arrive, or say why not. ``waiting`` counts the jobs of each owner that wait.
 
-        Raises ``NotAllowed`` where too many wait, ``TooManyRequests`` where they come too fast.
+        Raises ``TooManyRequests`` where too many wait, or where they come too fast.
         """
         limits, expected = self._limits, waiting + self._arriving
         if expected.total() >= limits.waiting:
-            raise NotAllowed(
+            raise TooManyRequests(
                 f"The queue is full: {limits.waiting} jobs wait already. Try again when some are done, "
-                "or raise max_waiting_jobs in config.yaml."
+                "or raise max_waiting_jobs in config.yaml.",
+                _LATER,
             )
         if limits.waiting_of_one and expected[owner] >= limits.waiting_of_one:
-            raise NotAllowed(
+            raise TooManyRequests(
                 f"{expected[owner]} of your jobs wait already, and this server takes no more of one user. Try again when "
-                "some are done."
+                "some are done.",
+                _LATER,
             )
         if limits.per_minute:
             self._check_rate(owner)

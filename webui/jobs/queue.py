@@ -72,7 +72,7 @@ class JobQueue:
             raise
 
     def submit(self, request: AnyRequest, owner: str = "local", kind: str = "txt2img") -> Job:
-        """A new job, on disk before this returns. Raises StorageFailure, NotAllowed when the queue is full, TooManyRequests."""
+        """A new job, on disk before this returns. Raises StorageFailure, or TooManyRequests when too many wait or come at once."""
         with self._lock:
             if self._closed:
                 raise NotAllowed("Lucid is shutting down and takes no more jobs.")
