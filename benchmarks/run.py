@@ -1,6 +1,6 @@
 """Ratios between Lucid and what it is built on, each measured in one run on one machine:
 
-    python benchmarks/run.py [--only step,load,start,sd15,sampler,lora,cards,vae] [--cache FOLDER]
+    python benchmarks/run.py [--only step,load,start,sd15,sampler,lora,cards,vae,serving] [--cache FOLDER]
 
 Seconds mean little on another machine; ratios travel. Each pair is run turn about, so that a machine that slows down
 slows both, and the medians are compared. ``docs/benchmarks.md`` holds the figures of the last run.
@@ -308,7 +308,9 @@ def start(repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--only", default="step,load,start", help="comma-separated: step, load, start, sd15, sampler, lora, cards, vae"
+        "--only",
+        default="step,load,start",
+        help="comma-separated: step, load, start, sd15, sampler, lora, cards, vae, serving",
     )
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lucid-benchmarks")
     parser.add_argument("--repeats", type=int, default=5)
@@ -325,6 +327,10 @@ def main() -> None:
         from vae import large_pictures
 
         large_pictures(384, seconds, tell)
+    if "serving" in wanted:
+        from serving import many_users
+
+        many_users(50, 20, tell)
     if "step" in wanted:
         starter = ROOT / "models" / "checkpoints" / "lucid-starter.safetensors"
         step_and_picture(starter, side=128, steps=20, repeats=arguments.repeats)
