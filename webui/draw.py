@@ -23,6 +23,7 @@ PICTURES: Mapping[str, str] = MappingProxyType(
     {
         "init_image": "Picture file to start from (img2img).",
         "mask": "Picture file that says what to draw anew: white is drawn anew, black stays.",
+        "depth_map": "Picture file that says how near each place is, for depth checkpoints: bright is near.",
     }
 )
 _BAR = 24  # characters

@@ -96,7 +96,7 @@ def test_every_parameter_can_be_reached(name: str, runtime: Runtime) -> None:
     runtime.styles.save("reached", Style("Sharp", "sharp", ""))
     options = CallerOptions(runtime, Path("nowhere"))
     if name in PICTURES:
-        sent = {"init_images": [base64_png()], "mask": base64_png("white")}
+        sent = {"init_images": [base64_png()], "mask": base64_png("white"), "depth_map": base64_png()}
         assert getattr(prepare(runtime, options, sent, "img2img", "reached").request, name)
         return
     wanted = other_value(name)

@@ -27,7 +27,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.sampled_from([row.name for row in SAMPLERS])
     if parameter.name == "schedule":
         return st.sampled_from([row.name for row in SCHEDULES])
-    if parameter.name in ("init_image", "mask"):
+    if parameter.name in ("init_image", "mask", "depth_map"):
         return st.sampled_from(["", "0123456789abcdef" * 2])
     if parameter.name == "transparent_ground":
         return st.integers(0, 2**24 - 1).map(lambda colour: f"#{colour:06x}")
@@ -64,7 +64,14 @@ def as_drawn(request: GenerationRequest, form: GenerationRequest | None = None) 
     elif "denoising_strength" in idle:
         idle["denoising_strength"] = form.denoising_strength
     request = replace(
-        request, **{**idle, "init_image": form.init_image, "mask": form.mask, "batch_pictures": form.batch_pictures}
+        request,
+        **{
+            **idle,
+            "init_image": form.init_image,
+            "mask": form.mask,
+            "depth_map": form.depth_map,
+            "batch_pictures": form.batch_pictures,
+        },
     )
     signs = [*"([", *(["\\", "BREAK"] if request.emphasis == "None" else [])]
     stressed = any(sign in request.prompt + request.negative_prompt for sign in signs)

@@ -132,7 +132,7 @@ IMG2IMG: tuple[Field, ...] = (
     Field("initial_noise_multiplier", ("noise_multiplier",)),
 )
 
-PICTURES = ("init_image", "mask")  # parameters that are pictures: sent as such, not as values
+PICTURES = ("init_image", "mask", "depth_map")  # parameters that are pictures: sent as such, not as values
 
 
 def fields_of(kind: str) -> Mapping[str, Field]:

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from webui.api.answers import Answer, ApiRoute, NoSuchThing
 from webui.api.bodies import input_picture, json_object
 from webui.api.events import as_events
+from webui.api.fields import PICTURES
 from webui.api.parts import Parts, is_admin, json_body, owner_of
 from webui.api.progress import fraction, text_of
 from webui.api.schemas import EXAMPLES, job_schema, parameter_schema
@@ -196,14 +197,14 @@ def picture_address(job: str, index: int) -> str:
 
 
 def job_request(parts: Parts, body: Mapping[str, Any], owner: str) -> GenerationRequest:
-    """Lucid's own names. ``init_image`` and ``mask`` are ids, or pictures in base64."""
+    """Lucid's own names. ``init_image``, ``mask`` and ``depth_map`` are ids, or pictures in base64."""
     for name in body:
         if name not in PARAMETERS:
             raise InvalidRequest(f'There is no parameter "{name}". {did_you_mean(name, PARAMETERS)}', name)
     given = {name: checked(PARAMETERS[name], value, name) for name, value in body.items() if value is not None}
     suggested = parts.runtime.suggested(given.get("checkpoint", ""))
     GenerationRequest(**{**suggested, **given})  # what is wrong is told before pictures are decoded
-    for name in ("init_image", "mask"):
+    for name in PICTURES:
         if given.get(name):
             given[name] = input_picture(parts.runtime, given[name], name, owner)
     return GenerationRequest(**{**suggested, **given})

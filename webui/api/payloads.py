@@ -127,7 +127,7 @@ def _pictures(runtime: Runtime, body: Mapping[str, Any], owner: str) -> dict[str
     if not isinstance(pictures, list) or len(pictures) != 1:
         raise InvalidRequest("init_images must hold one picture. Send a request for each.", "init_images")
     mask = body.get("mask") or body.get("latent_mask")
-    sent = zip(PICTURES, ("init_images", "mask"), (pictures[0], mask), strict=True)
+    sent = zip(PICTURES, ("init_images", "mask", "depth_map"), (pictures[0], mask, body.get("depth_map")), strict=True)
     return {name: input_picture(runtime, value, field, owner) for name, field, value in sent if value}
 
 

@@ -89,7 +89,7 @@ def body_schema(kind: str) -> dict[str, Any]:
     properties["force_task_id"] = {"type": "string", "description": "What /internal/progress asks for."}
     if kind == "img2img":
         properties["init_images"] = {"type": "array", "items": picture, "minItems": 1, "maxItems": 1}
-        properties["mask"] = properties["latent_mask"] = picture
+        properties["mask"] = properties["latent_mask"] = properties["depth_map"] = picture
     properties["script_args"] = {"type": "array", "items": {}}
     return {
         "type": "object",

@@ -18,7 +18,7 @@ def input_ids(any_request: AnyRequest) -> tuple[str, ...]:
     if isinstance(any_request, EnlargeRequest):
         return any_request.ids
     of_batch = (str(entry["init_image"]) for entry in any_request.batch_entries)
-    return tuple(id for id in (any_request.init_image, any_request.mask, *of_batch) if id)
+    return tuple(id for id in (any_request.init_image, any_request.mask, any_request.depth_map, *of_batch) if id)
 
 
 def to_values(any_request: AnyRequest) -> dict[str, Any]:

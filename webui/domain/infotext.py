@@ -88,7 +88,9 @@ _HIRES_RESIZE, _HIRES_KEYS = "Hires resize", ("Hires upscale", "Hires resize", "
 _SD_UPSCALE_KEYS = ("SD upscale upscaler", "SD upscale overlap")
 _SAME_AS_FIRST = re.compile("Use same (sampler|scheduler|checkpoint)")  # what A1111's form says, and some pictures
 _BATCHES: Mapping[str, str] = MappingProxyType({"batch_size": "Batch size", "batch_count": "Batch count"})
-_SOURCES: Mapping[str, str] = MappingProxyType({"init_image": "Init image hash", "mask": "Mask hash"})
+_SOURCES: Mapping[str, str] = MappingProxyType(
+    {"init_image": "Init image hash", "mask": "Mask hash", "depth_map": "Depth map hash"}
+)
 _LOOP = "Loop"  # which of how many, in pictures of loopback
 _ORIGIN = ("Version", "User", "App", _LOOP, *_SOURCES.values())  # about the program and the pictures, nothing to set
 

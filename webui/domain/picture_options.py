@@ -34,6 +34,11 @@ class PictureOptions(LoopbackOptions, TiledUpscaleOptions, PictureBatchOptions):
     mask: str = parameter(
         "", "Mask", "What to draw anew, by the id of an input picture: white is drawn anew, black stays."
     )
+    depth_map: str = parameter(
+        "",
+        "Depth map",
+        "How near each place is, for checkpoints that draw by depth, by the id of an input picture: bright is near.",
+    )
     denoising_strength: float = parameter(
         0.75,
         "Denoising strength",
@@ -333,6 +338,7 @@ PICTURE_OPTIONS: tuple[str, ...] = tuple(field.name for field in dataclasses.fie
 _OF_IMG2IMG = frozenset(
     {
         "init_image",
+        "depth_map",
         "denoising_strength",
         "resize_mode",
         "exact_steps",

@@ -2,6 +2,7 @@
 
 Such a U-Net has more input channels than there are latents. Inpainting checkpoints (5 more): the mask, and the latents of the
 picture without what is masked. instruct-pix2pix (4 more): the latents of the picture that is to be changed.
+Depth checkpoints (1 more): how near each place is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def seen_beside(
     model: Model,
     picture: Image.Image | None,
     mask: Image.Image | None,
+    depth: Image.Image | None = None,
     *,
     tiled: bool = False,
 ) -> Tensor | None:
@@ -51,8 +53,12 @@ def seen_beside(
         )
         return unscaled  # as it was trained
     name = model.checkpoint.file.name
-    if extra == DEPTH:
-        raise IncompatibleModel(f'"{name}" draws by a depth map, which cannot be given yet. Choose another checkpoint.')
+    if extra == DEPTH and depth is None:
+        raise IncompatibleModel(
+            f'"{name}" draws over a picture by a depth map, and there is none. Give one in img2img, or choose another checkpoint.'
+        )
+    if extra == DEPTH and depth is not None:
+        return _nearness(depth, request.height // 8, request.width // 8).to(model.compute.device)
     raise IncompatibleModel(f'"{name}" wants {extra} channels beside the latents, and it is not known what for.')
 
 
@@ -69,3 +75,11 @@ def _for_inpainting(
     seen = encode(model.ready(model.vae), pixels * (1 - masked * strength), tiled=tiled)
     small = functional.interpolate(masked, size=seen.shape[-2:])
     return torch.cat([small.to(seen.device), seen], dim=1)
+
+
+def _nearness(depth: Image.Image, height: int, width: int) -> Tensor:
+    """(1, 1, height, width): -1 where the map is furthest, 1 where it is nearest, whatever greys it uses, as in training."""
+    grey = torch.from_numpy(np.array(depth.convert("L"), np.float32))[None, None]
+    small = functional.interpolate(grey, size=(height, width), mode="bicubic", align_corners=False)
+    low, high = small.aminmax()
+    return torch.zeros_like(small) if low == high else 2 * (small - low) / (high - low) - 1

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from webui.domain.picture_options import FILL, LATENT
+from webui.domain.picture_options import FILL, LATENT, STRETCH
 from webui.domain.request import GenerationRequest
-from webui.domain.sizes import Size
+from webui.domain.sizes import Box, Size
 from webui.engine.masks import Mask, extension_of, filled, prepared
 from webui.engine.overlay import laid_over, recoloured, uncropped
 from webui.engine.resizing import extended, flattened, resized
@@ -18,10 +18,14 @@ _MASKED_NOTHING = "The mask covers nothing, so that the whole picture is drawn o
 
 @dataclass(frozen=True)
 class Sources:
-    """The input pictures of a request, as they were handed in: RGB or RGBA. ``mask`` is white where to draw anew."""
+    """The input pictures of a request, as they were handed in: RGB or RGBA.
+
+    ``mask`` is white where to draw anew, ``depth`` bright where things are near.
+    """
 
     picture: Image.Image | None = None
     mask: Image.Image | None = None
+    depth: Image.Image | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class Canvas:
     """``picture`` (RGB) is what the VAE encodes, and ``source`` (RGB) what the result is laid over.
 
     ``picture`` is of the size that is drawn, except where latents are resized rather than pictures. ``source`` is of the size
-    of the finished picture: where only a masked region is drawn, that of the input picture.
+    of the finished picture: where only a masked region is drawn, that of the input picture. ``depth`` is of the drawn size.
     """
 
     request: GenerationRequest
@@ -37,6 +41,7 @@ class Canvas:
     source: Image.Image
     mask: Mask | None
     notices: tuple[str, ...] = ()
+    depth: Image.Image | None = None
 
     @property
     def stays(self) -> bool:
@@ -87,4 +92,18 @@ def canvas_of(request: GenerationRequest, sources: Sources) -> Canvas | None:
         drawn = picture if request.resize_mode == LATENT else source
     if masked is not None and request.masked_content != "original":
         drawn = filled(drawn, masked.drawn if drawn.size == masked.drawn.size else masked.whole)
-    return Canvas(request, drawn, source, masked, tuple(notices))
+    depth = _depth(request, sources, masked.region if masked is not None else None)
+    return Canvas(request, drawn, source, masked, tuple(notices), depth)
+
+
+def _depth(request: GenerationRequest, sources: Sources, region: Box | None) -> Image.Image | None:
+    """The depth map, whatever its size, brought to where the picture is drawn."""
+    if sources.depth is None or sources.picture is None:
+        return None
+    depth = sources.depth.convert("L").convert("RGB").resize(sources.picture.size, Image.Resampling.BICUBIC)
+    if request.extends:
+        depth = extended(depth, extension_of(request), "edge")
+    size = Size(request.width, request.height)
+    if region is not None:
+        return resized(depth.crop(region), size, FILL)
+    return resized(depth, size, STRETCH if request.resize_mode == LATENT else request.resize_mode)

@@ -56,7 +56,7 @@ def start_of(
     """
     mask = None if canvas is None or canvas.mask is None else canvas.mask.drawn
     drawn = None if canvas is None else canvas.picture
-    beside = seen_beside(request, model, drawn, mask, tiled=tiled)
+    beside = seen_beside(request, model, drawn, mask, None if canvas is None else canvas.depth, tiled=tiled)
     if beside is not None:
         beside = beside.expand(len(pictures), -1, -1, -1)
     if drawn is None:

@@ -132,8 +132,8 @@ def _second_selection(library: Library, request: GenerationRequest, tokenizer: C
 
 def open_sources(inputs: InputPictures, request: GenerationRequest, owner: str) -> Sources:
     """The input pictures that the request names. Raises ``UnreadablePicture`` where one is gone."""
-    picture, mask = (inputs.open(id, owner) if id else None for id in (request.init_image, request.mask))
-    return Sources(picture, mask)
+    ids = (request.init_image, request.mask, request.depth_map)
+    return Sources(*(inputs.open(id, owner) if id else None for id in ids))
 
 
 def select(library: Library, request: GenerationRequest, named: NamedFiles, *, want_taesd: bool = False) -> Selection:

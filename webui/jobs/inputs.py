@@ -87,7 +87,7 @@ class InputPictures:
         """Raises ``InvalidRequest`` for pictures that the owner has not handed in, or that are no longer kept or do not suit."""
         if request.mask and not request.init_image:
             raise InvalidRequest("A mask needs a picture to lie on. Choose one, or take the mask away.", "init_image")
-        for field, noun in (("init_image", "picture to start from"), ("mask", "mask")):
+        for field, noun in (("init_image", "picture to start from"), ("mask", "mask"), ("depth_map", "depth map")):
             id = getattr(request, field)
             try:
                 if id:

@@ -13,6 +13,7 @@ from webui.tabs.picture_editor import SENT, picture_editor
 from webui.tabs.picture_fields import (
     advanced_fields,
     connect_fields,
+    depth_field,
     loopback_fields,
     strength_fields,
     tiled_upscale_fields,
@@ -28,11 +29,14 @@ def build(runtime: Runtime, models: ModelBar) -> None:
 
     def above(tab: Tab) -> dict[str, Component]:
         picture_editor(runtime, tab, MODES)
+        depth_field(tab)
         return strength_fields(tab)
 
     def below(tab: Tab) -> dict[str, Component]:
         picture_batch(tab)
         return {**loopback_fields(tab), **tiled_upscale_fields(runtime, tab), **advanced_fields(tab, inpaints=False)}
 
-    drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, (*SENT, "batch_pictures"), "pictured"))
+    drawing_form.build(
+        runtime, models, tab, drawing_form.Sections(above, below, (*SENT, "batch_pictures", "depth_map"), "pictured")
+    )
     connect_fields(runtime, tab)

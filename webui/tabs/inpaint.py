@@ -12,6 +12,7 @@ from webui.tabs.picture_editor import SENT, picture_editor
 from webui.tabs.picture_fields import (
     advanced_fields,
     connect_fields,
+    depth_field,
     extension_fields,
     loopback_fields,
     mask_fields,
@@ -29,10 +30,11 @@ def build(runtime: Runtime, models: ModelBar) -> None:
 
     def above(tab: Tab) -> dict[str, Component]:
         picture_editor(runtime, tab, MODES, extends=True)
+        depth_field(tab)
         return {**extension_fields(tab), **strength_fields(tab), **mask_fields(tab), **soft_fields(tab)}
 
     def below(tab: Tab) -> dict[str, Component]:
         return {**loopback_fields(tab), **advanced_fields(tab, inpaints=True)}
 
-    drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, SENT, "pictured"))
+    drawing_form.build(runtime, models, tab, drawing_form.Sections(above, below, (*SENT, "depth_map"), "pictured"))
     connect_fields(runtime, tab)

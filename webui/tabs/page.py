@@ -37,7 +37,7 @@ _SCRIPTS = (
     *("prompt_notes.js", "prompt_styles.js", "prompt_complete.js"),
     *("card_details.js", "cards.js"),
     *("send_to.js", "editor_layers.js", "editor_store.js", "editor_view.js", "editor_gestures.js", "editor_tools.js"),
-    *("picture_editor.js", "picture_fields.js", "picture_batch.js", "extras.js", "hires.js"),
+    *("picture_editor.js", "picture_fields.js", "picture_batch.js", "depth_map.js", "extras.js", "hires.js"),
 )
 _STYLES = (
     "page.css",

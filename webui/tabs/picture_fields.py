@@ -30,6 +30,7 @@ SIDES = ("extend_left", "extend_right", "extend_up", "extend_down")
 CHANNELS = {
     "conditioning_mask_strength": 9,
     "image_cfg_scale": 8,
+    "depth_map": 5,
 }  # field -> what the U-Net must take in for it to mean much
 
 
@@ -130,6 +131,11 @@ def tiled_upscale_fields(runtime: Runtime, tab: Tab) -> dict[str, Component]:
             fields["sd_upscale_by"] = number_field("sd_upscale_by", prefix=prefix)
             fields["sd_upscale_overlap"] = number_field("sd_upscale_overlap", prefix=prefix)
     return fields
+
+
+def depth_field(tab: Tab) -> None:
+    """Where a depth map is dropped; shown for checkpoints that draw by one. The browser sends its id with Generate."""
+    widget_html(asset("depth_map.html"), tab.id("depth_map"), f"lucid.depthMap({tab.name!r}, element)")
 
 
 def connect_fields(runtime: Runtime, tab: Tab) -> None:

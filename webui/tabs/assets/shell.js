@@ -2,8 +2,9 @@
 // functions enlivens one piece of HTML, and is called by that piece when it appears (gr.HTML, js_on_load).
 // Fields are found by the id of their element, the rest by the name of their tab. `sources` are the tabs that send more with
 // Generate than the fields hold: each has an async `deliver()` that gives those parameters, or throws an Error to be shown, and
-// `receive(picture)`; where several pictures are chosen `batches` deliver instead. A picture that is sent to a tab before it was first opened waits among the `parcels`.
-window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}, batches: {}, parcels: {}};
+// `receive(picture)`; where several pictures are chosen `batches` deliver instead, and what
+// stands in `besides` goes along. A picture that is sent to a tab before it was first opened waits among the `parcels`.
+window.lucid = {fields: {}, panels: {}, doors: {}, letters: {}, sources: {}, batches: {}, besides: {}, parcels: {}};
 
 // What a browser remembers. A tab's own memory goes first, so that two tabs do not overwrite one another; a new tab begins
 // with what the last one had. Private windows may refuse storage: then nothing is remembered.
@@ -135,7 +136,7 @@ lucid.actions = (tab, prefix, element, trigger) => {
       panel.say(error.message);
       return;
     }
-    trigger("generate", more);
+    trigger("generate", {...more, ...lucid.besides[tab]});
   });
   on("paste", () => trigger("paste"));
   on("stop", () => lucid.activePanel()?.stop());
