@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ from webui.library import descriptions
 from webui.library.describe import describe
 from webui.library.index import Library
 from webui.library.model_file import ModelFile
-from webui.library.scan import Found
+from webui.library.scan import Found, scan
+from webui.library.survey import Survey
 
 
 class Reader:
@@ -72,6 +73,22 @@ def test_checkpoints_are_there_at_once_and_the_rest_follows(library: Library, re
     assert len(library.files("lora")) == 61
     assert library.progress.is_over
     assert library.progress.version > version
+
+
+def test_who_sees_that_all_are_done_sees_all_of_them(library: Library, reader: Reader) -> None:
+    """Or a page that asks until all are done would miss the last ones for good."""
+    seen = scan({"lora": library.roots[1:]})
+    told: list[int] = []
+
+    def publish(described: Mapping[Found, ModelFile]) -> None:
+        assert survey.done == (told[-1] if told else 0), "not before they are published"
+        told.append(len(described))
+
+    survey = Survey(seen, library._descriptions, {}, publish)
+    reader.open()
+    survey.begin()
+    survey.wait()
+    assert survey.done == survey.total == told[-1] == 62
 
 
 def test_a_file_that_is_named_is_read_next(library: Library, reader: Reader) -> None:

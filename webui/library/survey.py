@@ -52,8 +52,8 @@ class Survey:
 
     @property
     def done(self) -> int:
-        """How many files are described so far, of ``total``."""
-        return len(self._described)
+        """How many files are described and published so far, of ``total``: who sees all done sees all of them."""
+        return len(self._published)
 
     @property
     def over(self) -> bool:
