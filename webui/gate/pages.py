@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from webui.accounts.account import Account
-from webui.accounts.accounts import Accounts, Key
+from webui.accounts.accounts import SESSION_SECONDS, Accounts, Key
 from webui.accounts.asker import SESSION_COOKIE, account_of, session_key
 from webui.errors import InvalidRequest, NotAllowed, TooManyRequests, WebUIError
 from webui.gate.gate import root_of
@@ -47,7 +47,7 @@ def routes(accounts: Accounts) -> list[Route]:
         answer.set_cookie(
             SESSION_COOKIE,
             accounts.open_session(account, request.headers.get("user-agent", "a browser")),
-            max_age=30 * 86400,
+            max_age=SESSION_SECONDS,
             path=root_of(request.scope) + "/",
             httponly=True,
             samesite="lax",
